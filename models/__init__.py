@@ -1,0 +1,1 @@
+"""The models: layers, architectures, learning methods, and the trainer that runs them."""

@@ -1,0 +1,1 @@
+"""Config, the graph, the local runner, the command line and the report."""
