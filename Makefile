@@ -1,0 +1,33 @@
+# Two commands are all a fresh machine needs: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+MDR := .venv/bin/mdr
+DEMO := runs/demo
+
+.PHONY: help demo test check lock clean
+
+help:  ## List the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.venv/ready: requirements.lock pyproject.toml setup.py .ci/setup
+	@PYTHON="$(PYTHON)" .ci/setup
+
+demo: .venv/ready  ## Sample logs in, a gated and pushed model and a report out (under five minutes)
+	@$(MDR) sample --out $(DEMO)/sample
+	@$(MDR) run --config $(DEMO)/sample/config.yaml --out $(DEMO)/run
+
+test: .venv/ready  ## Lint and all tests (under ten minutes on two cores)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/python -m pytest
+
+check: .venv/ready  ## Format, lint and the quick tests
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/python -m pytest -m "not slow"
+
+lock: .venv/ready  ## Resolve requirements.lock anew from pyproject.toml
+	@.venv/bin/uv pip compile pyproject.toml --group run --group dev --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+
+clean:  ## Remove the environment and the demo's files
+	rm -rf .venv runs

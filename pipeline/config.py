@@ -1,0 +1,167 @@
+"""One run = one YAML file, read into one checked object before any work starts."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from components.data_gate.settings import ChecksSettings
+from components.domain_evaluator.settings import EvaluationSettings
+from components.domain_gate.settings import GateSettings
+from components.log_example_gen.settings import DataSettings, SplitSettings
+from components.model_pusher.settings import PushSettings
+from models.settings import LearningSettings, ModelSettings
+from pipeline.config_errors import ConfigError, explain, nearest
+from schema.base import Settings
+from schema.log_schema import LogSchema
+
+BUILT_IN = Path(__file__).parent / "configs"
+# Keys that hold a path: relative to the YAML file's folder, or to the working directory under `--set`.
+PATH_KEYS = ("data.path", "checks.schema_file", "push.path")
+
+
+class BeamSettings(Settings):
+    """How Beam runs the components.
+
+    Attributes:
+        args: Beam pipeline arguments. Without a `--runner`, Beam's in-process runner is pinned: Beam would
+            try to download another one first.
+    """
+
+    args: list[str] = []
+
+    @property
+    def pipeline_args(self) -> list[str]:
+        """The arguments with the runner pinned."""
+        if any(arg.startswith("--runner") for arg in self.args):
+            return list(self.args)
+        return ["--runner=FnApiRunner", *self.args]
+
+
+class KubeflowSettings(Settings):
+    """Where a compiled pipeline runs.
+
+    Attributes:
+        image: container image of this project (see kubeflow/Dockerfile).
+        pipeline_root: folder or bucket that every step of the cluster reaches; artifacts go there.
+        serving: folder or bucket of the served versions on the cluster.
+    """
+
+    image: str = "mdr:latest"
+    pipeline_root: str = "/mnt/mdr/pipeline-root"
+    serving: str = "/mnt/mdr/serving"
+
+
+class Config(Settings):
+    """Everything a run is made of.
+
+    Attributes:
+        name: name of the pipeline; small letters, digits and dashes, as Kubeflow asks.
+        data: where the logs are. split: what is training, validation and test. log: what a column means.
+        checks: which anomalies stop a run. model, learning: what is trained and how.
+        evaluation: what is measured. gate: what a model must reach to be pushed. push: where it goes.
+    """
+
+    name: str = Field("mdr", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    data: DataSettings
+    log: LogSchema
+    split: SplitSettings = SplitSettings()
+    checks: ChecksSettings = ChecksSettings()
+    model: ModelSettings = ModelSettings()
+    learning: LearningSettings = LearningSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    gate: GateSettings = GateSettings()
+    push: PushSettings = PushSettings()
+    beam: BeamSettings = BeamSettings()
+    kubeflow: KubeflowSettings = KubeflowSettings()
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML in which a key given twice is an error instead of the last one silently winning."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise ConfigError(
+                    f"{node.start_mark.name}, line {key_node.start_mark.line + 1}: {key!r} twice."
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def find(config: str | Path) -> Path:
+    """Return the YAML file of a path or of a built-in config's name.
+
+    Raises:
+        ConfigError: neither a file nor a built-in name.
+    """
+    path = Path(config)
+    built_in = {file.stem: file for file in sorted(BUILT_IN.glob("*.yaml"))}
+    if path.is_file():
+        return path
+    if str(config) in built_in:
+        return built_in[str(config)]
+    raise ConfigError(
+        f"config {str(config)!r} is not a file; built-in configs: {', '.join(built_in) or 'none'}."
+        + nearest(str(config), built_in)
+    )
+
+
+def load(config: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read one YAML file into a checked `Config`.
+
+    Args:
+        config: path of a YAML file or name of a built-in config.
+        overrides: `a.b=c` texts, each value read as YAML, applied after the file.
+
+    Raises:
+        ConfigError: names the key, the value, what is allowed and the nearest match.
+    """
+    file = find(config)
+    try:
+        with open(file, encoding="utf-8") as text:
+            values = yaml.load(text, _UniqueKeyLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not readable YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{file} must hold keys such as `data:` and `log:`; it holds {type(values).__name__}."
+        )
+    for key in PATH_KEYS:
+        _resolve_path(values, key, file.parent)
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, Config, source=str(file))) from None
+
+
+def _override(values: dict, override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {override!r} is not of the form key.subkey=value.")
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = values.get(parent)
+        values[parent] = child if isinstance(child, dict) else {}
+        values = values[parent]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    values[last] = value
+    if key in PATH_KEYS and isinstance(value, str):
+        values[last] = str(Path(value).absolute())
+
+
+def _resolve_path(values: dict, key: str, folder: Path) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.get(parent)
+        if not isinstance(values, dict):
+            return
+    if isinstance(values.get(last), str) and values[last]:
+        values[last] = str((folder / values[last]).absolute())

@@ -1,0 +1,154 @@
+"""The pipeline: one function, read from top to bottom, that both runners use."""
+
+from dataclasses import dataclass
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
+
+from components.data_gate.component import DataGate
+from components.domain_evaluator.component import DomainEvaluator
+from components.domain_gate.component import DomainGate
+from components.item_popularity.component import ItemPopularity
+from components.latest_blessed_model.component import LatestBlessedModel
+from components.log_example_gen.component import LogExampleGen
+from components.log_schema_gen.component import LogSchemaGen
+from components.model_pusher.component import ModelPusher
+from pipeline.config import Config
+from pipeline.source import code_version
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What is known only when a run starts, and decides what may be reused.
+
+    Attributes:
+        fingerprint: of the input files.
+        run_key: of config, input and code together: what a pushed version was made from.
+        baseline: the version that the new model is compared with, as seen at the start; empty for none.
+        push: folder or bucket of the served versions.
+        checkpoints: folder for the state of an unfinished training; empty for none.
+        review: where an inferred schema is saved for review; empty for nowhere.
+    """
+
+    fingerprint: str
+    run_key: str
+    baseline: str
+    push: str
+    checkpoints: str = ""
+    review: str = ""
+
+
+def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
+    """Return the components of one run, in the order in which a row passes them.
+
+    Args:
+        config: the checked config.
+        launch: what the start of the run adds.
+    """
+    log = config.log.model_dump_json()
+
+    # Raw logs become tf.Examples; rows that do not parse become dead letters.
+    examples = LogExampleGen(
+        data=config.data.model_dump_json(),
+        log=log,
+        split=config.split.model_dump_json(),
+        fingerprint=launch.fingerprint,
+        code=code_version("components/log_example_gen"),
+    )
+
+    # What the data is, what it should be, and whether the difference stops the run.
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = LogSchemaGen(
+        statistics=statistics.outputs["statistics"],
+        log=log,
+        checks=config.checks.model_dump_json(),
+        review=launch.review,
+        code=code_version("components/log_schema_gen"),
+    )
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    data_gate = DataGate(
+        anomalies=validator.outputs["anomalies"],
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        log=log,
+        checks=config.checks.model_dump_json(),
+        code=code_version("components/data_gate"),
+    )
+
+    # One preprocessing graph for training and serving; nothing is learned from validation and test rows.
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
+        custom_config={"log": log, "code": code_version("components/transform")},
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(data_gate)
+
+    popularity = ItemPopularity(
+        examples=examples.outputs["examples"], log=log, code=code_version("components/item_popularity")
+    )
+    popularity.add_upstream_node(data_gate)
+
+    trainer = tfx.components.Trainer(
+        run_fn="models.trainer.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["validation"]),
+        custom_config={
+            "log": log,
+            "model": config.model.model_dump_json(),
+            "learning": config.learning.model_dump_json(),
+            "checkpoints": launch.checkpoints,
+            "code": code_version("models"),
+        },
+    )
+
+    # The new model against the one that serves, on the same rows, domain by domain.
+    baseline = LatestBlessedModel(
+        push=launch.push,
+        run_key=launch.run_key,
+        as_of=launch.baseline,
+        code=code_version("components/latest_blessed_model"),
+    )
+    evaluator = DomainEvaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline=baseline.outputs["model"],
+        log=log,
+        settings=config.evaluation.model_dump_json(),
+        code=code_version("components/domain_evaluator"),
+    )
+    gate = DomainGate(
+        evaluation=evaluator.outputs["evaluation"],
+        settings=config.gate.model_dump_json(),
+        code=code_version("components/domain_gate"),
+    )
+    pusher = ModelPusher(
+        model=trainer.outputs["model"],
+        blessing=gate.outputs["blessing"],
+        push=config.push.model_copy(update={"path": launch.push}).model_dump_json(),
+        run_key=launch.run_key,
+        code=code_version("components/model_pusher"),
+    )
+    return [
+        examples,
+        statistics,
+        schema,
+        validator,
+        data_gate,
+        transform,
+        popularity,
+        trainer,
+        baseline,
+        evaluator,
+        gate,
+        pusher,
+    ]
