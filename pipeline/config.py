@@ -28,7 +28,7 @@ class BeamSettings(Settings):
             try to download another one first.
     """
 
-    args: list[str] = []
+    args: tuple[str, ...] = ()
 
     @property
     def pipeline_args(self) -> list[str]:
