@@ -1,0 +1,1 @@
+"""The preprocessing graph of the stock Transform: one for training and serving."""
