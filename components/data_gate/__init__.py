@@ -1,0 +1,1 @@
+"""Stops the run on the anomalies that matter; TFX's ExampleValidator alone never stops one."""
