@@ -1,0 +1,171 @@
+"""The command `mdr`. Heavy libraries are imported inside the commands, so that `mdr --help` answers at once."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+GATE_FAILED = 3  # exit status of a run whose model was not good enough to be pushed
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Multi-domain recommendation: logs in, a gated and servable click model out.",
+)
+bench = typer.Typer(no_args_is_help=True, help="Measure mdr on this machine.")
+app.add_typer(bench, name="bench")
+console = Console()
+errors = Console(stderr=True)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder that everything goes to.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override one key of the config: --set learning.epochs=3.")
+]
+ConfigName = Annotated[str, typer.Option("--config", help="YAML file, or the name of a built-in config.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")]
+
+
+@app.command()
+def sample(
+    out: Out,
+    rows: Annotated[int, typer.Option(help="Impressions to generate.", min=1000)] = 150_000,
+    domains: Annotated[int, typer.Option(help="Domains, in a long tail.", min=2)] = 25,
+    days: Annotated[int, typer.Option(help="Days of logs.", min=3)] = 14,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same logs.")] = 0,
+    shares: Annotated[str, typer.Option(help="Each domain's share in percent: 81,12.6,3.5,...")] = "",
+) -> None:
+    """Generate realistic logs of many domains, with the true click probability beside them."""
+    from schema.sample.write import write
+
+    percent = [float(share) for share in shares.split(",")] if shares else None
+    folder = write(out, rows=rows, domains=domains, days=days, seed=seed, shares=percent)
+    console.print(f"[green]✓[/] {rows:,} impressions in {folder}", highlight=False)
+    console.print(f"  next: mdr run --config {folder}/config.yaml --out runs/sample", highlight=False)
+
+
+@app.command()
+def run(config: ConfigName, out: Out, overrides: Overrides = None) -> None:
+    """Run the whole pipeline; a second run reuses what has not changed, a stopped one goes on."""
+    from pipeline.config import load
+    from pipeline.report.page import write_page
+    from pipeline.report.terminal import print_summary
+    from pipeline.results import load_results
+    from pipeline.run import run as run_pipeline
+    from pipeline.run_folder import RunFolder
+
+    folder = RunFolder(out.absolute())
+    run_pipeline(load(config, overrides or ()), folder, console)
+    results = load_results(folder)
+    write_page(results, folder.report)
+    print_summary(results, folder, console)
+    if not results.blessed:
+        raise typer.Exit(GATE_FAILED)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a run (its --out).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures for machines.")] = False,
+) -> None:
+    """Show how good the model of a run is in every domain."""
+    from pipeline.report.page import write_page
+    from pipeline.report.terminal import print_summary
+    from pipeline.results import load_results
+    from pipeline.run_folder import RunFolder
+
+    folder = RunFolder(run.absolute())
+    results = load_results(folder)
+    if as_json:
+        typer.echo(json.dumps(results.figures(), indent=1))
+    else:
+        write_page(results, folder.report)
+        print_summary(results, folder, console)
+
+
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table for machines.")] = False,
+) -> None:
+    """List the architectures, plug-ins and learning methods that a config can name."""
+    from pipeline.model_table import print_models, rows
+
+    if as_json:
+        typer.echo(json.dumps(rows(), indent=1))
+    else:
+        print_models(console)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option("--model", help="A pushed version, or the folder of versions.")],
+    rows: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines with the log's columns.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the scored rows go.")] = None,
+) -> None:
+    """Score a file of rows with a pushed model."""
+    from pipeline.predict import predict as score
+
+    target = out or rows.with_name(f"{rows.name.split('.')[0]}.scored.csv")
+    scored = score(model, rows, target)
+    console.print(f"[green]✓[/] {scored:,} rows scored: {target}", highlight=False)
+
+
+@app.command("compile")
+def compile_(
+    config: ConfigName,
+    out: Annotated[Path, typer.Option("--out", help="The YAML file to write.")] = Path("pipeline.yaml"),
+    overrides: Overrides = None,
+) -> None:
+    """Compile the pipeline for Kubeflow Pipelines v2."""
+    from kubeflow.compile import compile_pipeline
+    from pipeline.config import load
+
+    compile_pipeline(load(config, overrides or ()), out)
+    console.print(f"[green]✓[/] {out}", highlight=False)
+
+
+@app.command()
+def doctor(
+    out: Annotated[Path, typer.Option("--out", help="Folder that runs would be written to.")] = Path("."),
+) -> None:
+    """Check this machine and say in words what is wrong and what to do."""
+    from pipeline.doctor import examine, show
+
+    if not show(examine(out), console):
+        raise typer.Exit(1)
+
+
+@bench.command()
+def ingest(
+    rows: Annotated[int, typer.Option(help="Rows of the generated CSV.", min=1000)] = 1_000_000,
+    repeat: Annotated[int, typer.Option(help="Runs of each side; medians are compared.", min=1)] = 1,
+    as_json: Json = None,
+) -> None:
+    """Compare LogExampleGen with TFX's CsvExampleGen on the same file."""
+    from pipeline.bench.ingest import run as measure
+
+    figures = measure(rows=rows, repeat=repeat)
+    if as_json:
+        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    console.print(
+        f"LogExampleGen {figures['rows_per_s']:,.0f} rows/s, CsvExampleGen {figures['stock_rows_per_s']:,.0f} "
+        f"rows/s: {figures['ratio']:.1f} times as fast",
+        highlight=False,
+    )
+
+
+def main() -> None:
+    """Run the command line; an error a person can act on is one message, not a traceback."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except (ValueError, RuntimeError, OSError) as error:
+        errors.print(f"mdr: {error}", highlight=False, markup=False, style="red", soft_wrap=True)
+        raise SystemExit(getattr(error, "status", 2)) from None
+
+
+if __name__ == "__main__":
+    main()

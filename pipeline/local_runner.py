@@ -1,0 +1,80 @@
+"""The process that runs the graph on this machine: `python -m pipeline.local_runner RUN_FOLDER`.
+
+`mdr run` starts it, so that the log of TFX, Beam and TensorFlow goes to a file, a stop ends every thread,
+and the command line itself stays quick.
+"""
+
+import datetime
+import json
+import logging
+import sys
+import traceback
+from pathlib import Path
+
+from pipeline import config as configs
+from pipeline.run_folder import RunFolder, read_json, write_whole
+
+
+def main(folder: RunFolder) -> int:
+    """Run the pipeline of a prepared run folder.
+
+    Args:
+        folder: holds `config.yaml` and `launch.json`, written by `mdr run`.
+
+    Returns:
+        Exit status: 0 when every component ended well.
+    """
+    from schema import progress
+
+    logging.basicConfig(level=logging.INFO, force=True)
+    progress.report("start", state="running")
+    config = configs.load(folder.config)
+
+    from tfx import v1 as tfx
+
+    from models.registry import check
+    from pipeline.beam_runner import ReportingBeamDagRunner, innermost_message
+    from pipeline.graph import Launch, create_components
+    from pipeline.lineage import close_killed_executions, last_run_id, node_runs, open_store
+
+    try:
+        check(config.model, config.learning)
+    except ValueError as error:
+        progress.report("start", state="failed", error=str(error))
+        return 2
+    launch = Launch(**read_json(folder.root / "launch.json"))
+    close_killed_executions(open_store(folder.metadata))
+    started = datetime.datetime.now(datetime.UTC)
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=str(folder.artifacts),
+        components=create_components(config, launch),
+        enable_cache=True,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            str(folder.metadata)
+        ),
+        beam_pipeline_args=config.beam.pipeline_args,
+    )
+    error = None
+    try:
+        ReportingBeamDagRunner().run(pipeline)
+    except Exception as failure:
+        traceback.print_exc()
+        error = innermost_message(failure)
+    ended = datetime.datetime.now(datetime.UTC)
+    store = open_store(folder.metadata)
+    run_id = last_run_id(store)
+    record = {
+        "name": config.name,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round((ended - started).total_seconds(), 1),
+        "error": error,
+        "launch": vars(launch),
+        "components": node_runs(store, run_id) if run_id else {},
+    }
+    write_whole(folder.record, json.dumps(record, indent=1))
+    return 0 if error is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(RunFolder(Path(sys.argv[1]))))

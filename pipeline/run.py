@@ -1,0 +1,134 @@
+"""`mdr run`: checks the config, starts the pipeline in its own process and shows how it goes."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from components.latest_blessed_model.versions import latest_version
+from components.log_example_gen.sources import fingerprint
+from pipeline.config import Config
+from pipeline.preflight import check_data
+from pipeline.run_folder import RunFolder, write_whole
+from pipeline.source import code_version
+from pipeline.watch import Watch
+from schema.progress import PROGRESS_FILE
+
+STOP_SECONDS = 10  # how long a stopped pipeline may take to end before it is killed
+
+
+class RunError(RuntimeError):
+    """The run stopped; what it had finished is kept.
+
+    Attributes:
+        status: exit status of the command line.
+    """
+
+    def __init__(self, message: str, status: int = 1):
+        super().__init__(message)
+        self.status = status
+
+
+def run(config: Config, folder: RunFolder, console: Console) -> None:
+    """Run the whole pipeline on this machine.
+
+    Args:
+        config: the checked config.
+        folder: where everything of the run goes; what an earlier run left there is reused.
+        console: where the progress is shown.
+
+    Raises:
+        ConfigError: the data does not fit the config; nothing was started.
+        RunError: another run holds the folder, a component failed, or Ctrl-C.
+    """
+    check_data(config)
+    folder.progress.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another run works in {folder.root}; wait for it or give another --out.") from None
+    with lock:
+        _prepare(config, folder)
+        console.print(f"[dim]log: {folder.log}[/dim]")
+        watch = Watch(console)
+        status = _start_and_watch(folder, watch)
+    if status:
+        name, error = watch.failure
+        raise RunError(
+            f"{name} failed: {error}\nThe whole log is {folder.log}. What was finished is kept: "
+            "the same command goes on from there."
+        )
+
+
+def _prepare(config: Config, folder: RunFolder) -> None:
+    """Write the checked config and what the start of a run adds to it."""
+    values = config.model_dump(mode="json")
+    write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
+    data = fingerprint(config.data)
+    code = code_version("models", "components")
+    made_of = json.dumps([values["split"], values["log"], values["model"], values["learning"], data, code])
+    run_key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    push = Path(config.push.path) if config.push.path else folder.serving
+    launch = {
+        "fingerprint": data,
+        "run_key": run_key,
+        "baseline": str(latest_version(push, run_key) or ""),
+        "push": str(push),
+        "checkpoints": str(folder.checkpoints),
+        "review": str(folder.schema),
+    }
+    write_whole(folder.root / "launch.json", json.dumps(launch, indent=1))
+    folder.progress.write_text("", encoding="utf-8")
+    folder.record.unlink(missing_ok=True)
+
+
+def _start_and_watch(folder: RunFolder, watch: Watch) -> int:
+    environment = {
+        **os.environ,
+        PROGRESS_FILE: str(folder.progress),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with open(folder.log, "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.local_runner", str(folder.root)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the whole group
+        )
+    try:
+        with watch, open(folder.progress, encoding="utf-8") as progress:
+            while process.poll() is None:
+                watch.update(progress.readlines())
+                time.sleep(0.2)
+            watch.update(progress.readlines())
+    except KeyboardInterrupt:
+        raise RunError(
+            "stopped. What was finished is kept: the same command goes on from there.", status=130
+        ) from None
+    finally:
+        _end(process)
+    return process.returncode
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End the pipeline's process and all that it started."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
