@@ -4,18 +4,19 @@ import hashlib
 import os
 from pathlib import Path
 
+from tfx import v1 as tfx
+
 from pipeline.config import Config
 from pipeline.graph import Launch, create_components
 from pipeline.source import code_version
-from tfx import v1 as tfx
 
 
 def compile_pipeline(config: Config, out: Path) -> None:
     """Write the pipeline spec that Kubeflow Pipelines v2 runs.
 
     What a launch on one machine looks up in the file system is a run-time parameter on the cluster:
-    `data-fingerprint` (a new value makes ingest read the logs again) and `baseline-version` (a new value makes
-    the comparison with the served model run again).
+    `data-fingerprint` (a new value makes ingest read the logs again) and `baseline-version` (a new value
+    makes the comparison with the served model run again).
 
     Args:
         config: the checked config; image, pipeline root and serving folder come from its `kubeflow` part.

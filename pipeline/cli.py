@@ -1,4 +1,4 @@
-"""The command `mdr`. Heavy libraries are imported inside the commands, so that `mdr --help` answers at once."""
+"""The command `mdr`; commands import heavy libraries themselves, so that `mdr --help` answers at once."""
 
 import json
 import os
@@ -151,8 +151,8 @@ def ingest(
     if as_json:
         as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     console.print(
-        f"LogExampleGen {figures['rows_per_s']:,.0f} rows/s, CsvExampleGen {figures['stock_rows_per_s']:,.0f} "
-        f"rows/s: {figures['ratio']:.1f} times as fast",
+        f"LogExampleGen {figures['rows_per_s']:,.0f} rows/s, "
+        f"CsvExampleGen {figures['stock_rows_per_s']:,.0f} rows/s: {figures['ratio']:.1f} times as fast",
         highlight=False,
     )
 

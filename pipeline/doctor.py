@@ -106,17 +106,13 @@ def _disk(out: Path) -> Finding:
 def _writable(out: Path) -> Finding:
     folder = _existing(out)
     good = os.access(folder, os.W_OK | os.X_OK)
-    return Finding(
-        "folder for runs", good, str(folder.absolute()), "not writable: change its owner."
-    )
+    return Finding("folder for runs", good, str(folder.absolute()), "not writable: change its owner.")
 
 
 def _lock() -> Finding:
     lock = ROOT / "requirements.lock"
     if not lock.is_file():
-        return Finding(
-            "versions", False, "requirements.lock not found", "run mdr from a checkout."
-        )
+        return Finding("versions", False, "requirements.lock not found", "run mdr from a checkout.")
     wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)", lock.read_text(encoding="utf-8"), re.M))
     wrong = []
     for name, version in wanted.items():

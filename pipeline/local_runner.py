@@ -7,7 +7,10 @@ and the command line itself stays quick.
 import datetime
 import json
 import logging
+import os
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -76,5 +79,13 @@ def main(folder: RunFolder) -> int:
     return 0 if error is None else 1
 
 
+def end_with_parent(parent: int, poll_seconds: float = 0.5) -> None:
+    """End this process as soon as `mdr run` is gone, however it went: nobody holds the folder's lock then."""
+    while os.getppid() == parent:
+        time.sleep(poll_seconds)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     sys.exit(main(RunFolder(Path(sys.argv[1]))))

@@ -1,0 +1,1 @@
+"""What a team reads after a run: a table in the terminal and one page."""

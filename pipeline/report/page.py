@@ -1,0 +1,37 @@
+"""The page of a run: one file, no network."""
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from pipeline.report import plots
+from pipeline.results import Results
+from pipeline.run_folder import write_whole
+
+
+def write_page(results: Results, path: Path) -> None:
+    """Write the report of a run as one self-contained HTML file.
+
+    Args:
+        results: the figures of the run.
+        path: the file to write.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = lambda value, digits=4: "–" if value is None else f"{value:.{digits}f}"
+    environment.filters["count"] = lambda value: "–" if value is None else f"{int(value):,}"
+    page = environment.get_template("report.html.j2").render(
+        results=results,
+        figures=results.figures(),
+        plotly=Markup(get_plotlyjs()),
+        domain_auc=Markup(plots.domain_auc(results.metrics)),
+        training=Markup(plots.training(results.history)) if results.history else "",
+    )
+    write_whole(path, page)

@@ -1,0 +1,67 @@
+"""The report's plots, made by plotly; colours that colour-blind readers can tell apart."""
+
+import plotly.graph_objects as go
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
+CONFIG = {"displayModeBar": False, "responsive": True}
+
+
+def domain_auc(metrics: dict) -> str:
+    """Return the plot of each domain's AUC, the baseline's beside it, as an HTML fragment."""
+    domains = {name: f for name, f in metrics["domains"].items() if f["auc"] is not None}
+    names = sorted(domains, key=lambda name: domains[name]["rows"])
+    figure = go.Figure()
+    if metrics.get("baseline"):
+        before = metrics["baseline"]["domains"]
+        kept = [name for name in names if before.get(name, {}).get("auc") is not None]
+        figure.add_scatter(
+            x=[before[name]["auc"] for name in kept],
+            y=kept,
+            mode="markers",
+            name="last pushed",
+            marker={"color": ORANGE, "symbol": "line-ns-open", "size": 12},
+        )
+    figure.add_scatter(
+        x=[domains[name]["auc"] for name in names],
+        y=names,
+        mode="markers",
+        name="this model",
+        marker={"color": BLUE, "size": 9},
+        customdata=[domains[name]["rows"] for name in names],
+        hovertemplate="%{y}: %{x:.4f} over %{customdata:,} rows<extra></extra>",
+    )
+    figure.add_vline(x=metrics["overall"]["auc"], line={"color": GREY, "dash": "dot"})
+    figure.update_layout(height=80 + 22 * max(len(names), 4), xaxis_title="AUC on the test split")
+    return _html(figure)
+
+
+def training(history: list[dict]) -> str:
+    """Return the plot of loss and mean domain AUC by epoch as an HTML fragment."""
+    epochs = [row["epoch"] for row in history]
+    figure = go.Figure()
+    figure.add_scatter(x=epochs, y=[row["loss"] for row in history], name="training loss", line_color=ORANGE)
+    figure.add_scatter(
+        x=epochs,
+        y=[row["mean_domain_auc"] for row in history],
+        name="validation mean domain AUC",
+        yaxis="y2",
+        line_color=BLUE,
+    )
+    figure.update_layout(
+        height=300,
+        xaxis={"title": "epoch", "dtick": 1},
+        yaxis={"title": "loss"},
+        yaxis2={"title": "AUC", "overlaying": "y", "side": "right", "showgrid": False},
+    )
+    return _html(figure)
+
+
+def _html(figure: go.Figure) -> str:
+    figure.update_layout(
+        template="simple_white",
+        margin={"l": 10, "r": 10, "t": 10, "b": 40},
+        legend={"orientation": "h", "y": 1.08},
+        font={"family": "system-ui, sans-serif", "size": 13},
+    )
+    figure.update_yaxes(automargin=True)
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)

@@ -1,0 +1,66 @@
+"""The short form of the report, for the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.results import Results
+from pipeline.run_folder import RunFolder
+
+
+def print_summary(results: Results, folder: RunFolder, console: Console) -> None:
+    """Print the per-domain table, the verdict and where everything is."""
+    console.print(domain_table(results))
+    console.print(*verdict_lines(results), sep="\n", highlight=False)
+    places = {
+        "model": results.pushed_to or "not pushed",
+        "report": folder.report,
+        "metadata": folder.metadata,
+    }
+    for name, place in places.items():
+        console.print(f"{name:<9} {place}", highlight=False, soft_wrap=True)
+
+
+def domain_table(results: Results) -> Table:
+    """Return one line per domain, largest first, after the line over all rows."""
+    table = Table(title=f"{results.config.name}: test split by domain", title_justify="left", box=None)
+    table.add_column("domain", no_wrap=True, max_width=24)
+    for name in ("rows", "clicks", "AUC", "change", "log loss", "calib."):
+        table.add_column(name, justify="right", no_wrap=True)
+    baseline = results.metrics.get("baseline")
+    overall = results.metrics["overall"]
+    table.add_row(*_cells("all rows", overall, baseline and baseline["overall"]), style="bold")
+    domains = results.metrics["domains"]
+    for name in sorted(domains, key=lambda name: -domains[name]["rows"]):
+        before = baseline["domains"].get(name) if baseline else None
+        table.add_row(*_cells(name, domains[name], before))
+    return table
+
+
+def verdict_lines(results: Results) -> list[str]:
+    """Return the gate's decision: failed rules by name, or that all passed."""
+    rules = results.verdict["rules"]
+    failed = [rule for rule in rules if rule["verdict"] == "fail"]
+    few = sorted({rule["domain"] for rule in rules if rule["verdict"] == "too few" and rule.get("domain")})
+    lines = [f"[red]✗ {rule['text']}[/]" for rule in failed]
+    if few:
+        lines.append(f"[dim]too few rows to judge: {', '.join(few)}[/]")
+    if results.blessed:
+        lines.append(f"[green]✓ blessed: {len(rules) - len(failed)} rules passed or not applicable[/]")
+    else:
+        lines.append(f"[red]✗ not blessed: {len(failed)} of {len(rules)} rules failed; nothing was pushed[/]")
+    return lines
+
+
+def _cells(name: str, figures: dict, before: dict | None) -> list[str]:
+    change = ""
+    if before and before["auc"] is not None and figures["auc"] is not None:
+        change = f"{figures['auc'] - before['auc']:+.4f}"
+    return [
+        name,
+        f"{figures['rows']:,}",
+        f"{figures['positives']:,}",
+        "too few" if figures["auc"] is None else f"{figures['auc']:.4f}",
+        change,
+        "" if figures["logloss"] is None else f"{figures['logloss']:.4f}",
+        "" if figures["calibration"] is None else f"{figures['calibration']:.3f}",
+    ]

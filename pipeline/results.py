@@ -1,0 +1,95 @@
+"""The figures of a finished run, gathered from its artifacts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import config as configs
+from pipeline.config import Config
+from pipeline.run_folder import RunFolder, read_json
+
+FIGURES = ("auc", "logloss", "calibration", "rows", "positives")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What came out of one run.
+
+    Attributes:
+        config: the config of the run.
+        record: components with state, seconds, rows and artifacts (see pipeline/lineage.py).
+        metrics: the model's and the baseline's figures (components/domain_evaluator).
+        verdict: the gate's rules and whether the model is blessed (components/domain_gate).
+        history: per epoch, what the trainer measured on the validation split.
+        data_gate: warnings about the data (components/data_gate).
+    """
+
+    config: Config
+    record: dict[str, Any]
+    metrics: dict[str, Any]
+    verdict: dict[str, Any]
+    history: list[dict[str, Any]]
+    data_gate: list[dict[str, Any]]
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the gate let the model pass."""
+        return bool(self.verdict["blessed"])
+
+    @property
+    def pushed_to(self) -> str | None:
+        """Folder of the pushed version; None when nothing was pushed."""
+        pushed = self._properties("ModelPusher", "pushed_model")
+        return pushed.get("pushed_destination") or None if pushed.get("pushed") else None
+
+    @property
+    def ingest(self) -> dict[str, Any]:
+        """Rows, bad rows and reasons, as LogExampleGen counted them."""
+        return self._properties("LogExampleGen", "examples")
+
+    def _properties(self, component: str, output: str) -> dict[str, Any]:
+        return self.record["components"][component]["outputs"][output]["properties"]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures for machines, as `mdr report --json` prints them."""
+        return {
+            "model": self.config.model.architecture,
+            "blessed": self.blessed,
+            "pushed_to": self.pushed_to,
+            "overall": self.metrics["overall"],
+            "domains": self.metrics["domains"],
+            "baseline": self.metrics.get("baseline"),
+            "verdict": self.verdict,
+            "components": {
+                name: {key: component[key] for key in ("state", "seconds", "rows")}
+                for name, component in self.record["components"].items()
+            },
+        }
+
+
+def load_results(folder: RunFolder) -> Results:
+    """Gather the figures of a finished run.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        ValueError: no run has finished there.
+    """
+    if not folder.record.is_file():
+        raise ValueError(f"{folder.root} holds no finished run; start one with mdr run --out {folder.root}.")
+    record = read_json(folder.record)
+    if record["error"]:
+        raise ValueError(f"the last run in {folder.root} failed: {record['error']}")
+
+    def output(component: str, key: str) -> Path:
+        return Path(record["components"][component]["outputs"][key]["uri"])
+
+    return Results(
+        config=configs.load(folder.config),
+        record=record,
+        metrics=read_json(output("DomainEvaluator", "evaluation") / "metrics.json"),
+        verdict=read_json(output("DomainGate", "blessing") / "verdict.json"),
+        history=read_json(output("Trainer", "model_run") / "history.json"),
+        data_gate=read_json(output("DataGate", "gate") / "gate.json"),
+    )

@@ -1,0 +1,92 @@
+"""What several rooms' tests share: the public data, if it is there, and one whole pipeline run."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("MDR_SHARED", PROJECT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the public data sets; the test is skipped where it is absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent: set MDR_SHARED to the folder that holds data/ml-1m and data/ciao.")
+    return folder
+
+
+def mdr(*arguments: str | Path) -> subprocess.CompletedProcess:
+    """Run the command line as a user does."""
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=600)
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """One whole run, killed once on its way.
+
+    Attributes:
+        folder: its --out.
+        config: its config file.
+        killed_at: the component that ran when the first attempt was killed.
+        resumed: the second attempt, which went to the end.
+    """
+
+    folder: Path
+    config: Path
+    killed_at: str
+    resumed: subprocess.CompletedProcess
+
+    def record(self) -> dict:
+        """What the last attempt did."""
+        return json.loads((self.folder / "run.json").read_text())
+
+    def states(self) -> dict[str, str]:
+        """State of each component in the last attempt."""
+        return {name: component["state"] for name, component in self.record()["components"].items()}
+
+
+@pytest.fixture(scope="session")
+def pipeline_run(tmp_path_factory) -> PipelineRun:
+    """Run the pipeline on a small sample: kill it hard in the middle, run the same command again."""
+    place = tmp_path_factory.mktemp("pipeline")
+    sample = mdr("sample", "--out", place / "sample", "--rows", "8000", "--domains", "6", "--days", "6")
+    assert sample.returncode == 0, sample.stderr
+    config, folder = place / "sample" / "config.yaml", place / "run"
+    settings = [
+        "--set",
+        "learning.epochs=2",
+        "--set",
+        "learning.batch_size=256",
+        "--set",
+        "gate.overall.min_auc=0.5",
+    ]
+    arguments = ["run", "--config", config, "--out", folder, *settings]
+    killed_at = kill_when_running(arguments, folder, "Transform")
+    return PipelineRun(folder, config, killed_at, mdr(*arguments))
+
+
+def kill_when_running(arguments: list, folder: Path, component: str) -> str:
+    """Start `mdr`, kill all of its processes once a component runs, and return the component's name."""
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=PROJECT)
+    progress = folder / "logs" / "progress.jsonl"
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        if progress.is_file() and f'"{component}"' in progress.read_text():
+            break
+        time.sleep(0.1)
+    for started in psutil.Process(process.pid).children(recursive=True):
+        started.kill()
+    process.kill()
+    process.wait()
+    return json.loads(progress.read_text().splitlines()[-1])["component"]

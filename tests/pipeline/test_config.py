@@ -1,0 +1,128 @@
+"""The config: what is wrong is found before any work starts, and said with key, value and nearest match."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import BUILT_IN, load
+from pipeline.config_errors import ConfigError
+
+MINIMAL = {
+    "data": {"path": "logs"},
+    "log": {
+        "domain": "channel",
+        "label": {"column": "click"},
+        "features": {"user_id": None, "price": {"kind": "numeric"}},
+    },
+    "split": {"by": "random"},
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(change=None, **parts):
+        values = {**MINIMAL, **parts}
+        if change:
+            change(values)
+        file = tmp_path / "config.yaml"
+        file.write_text(yaml.safe_dump(values))
+        return file
+
+    return _write
+
+
+def test_defaults_are_filled_in_and_paths_are_relative_to_the_file(write, tmp_path):
+    config = load(write())
+    assert config.data.path == str(tmp_path / "logs")
+    assert config.log.features["user_id"].kind == "categorical"
+    assert config.learning.method == "joint"
+
+
+def test_set_overrides_one_key_and_reads_yaml(write):
+    config = load(write(), ["learning.epochs=7", "log.features.price.scale=buckets"])
+    assert config.learning.epochs == 7
+    assert config.log.features["price"].scale == "buckets"
+
+
+def test_path_given_by_set_is_relative_to_the_working_directory(write, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load(write(), ["data.path=x"]).data.path == str(elsewhere / "x")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["lerning.epochs=2"], ["lerning", "not a key", "'learning'"]),
+        (["learning.epoch=2"], ["learning.epoch ", "not a key", "'epochs'"]),
+        (["learning.epochs=many"], ["learning.epochs", "'many'", "integer"]),
+        (["split.by=tyme"], ["split.by", "'tyme'", "'time'"]),
+        (["log.features.price.kind=numerc"], ["log.features.price", "numerc", "'numeric'"]),
+        (["log.features.user_id.min_cout=2"], ["log.features.user_id.min_cout", "'min_count'"]),
+        (["name=Not A Name"], ["name", "'Not A Name'"]),
+        (["log.label=null"], ["log.label"]),
+        (["epochs"], ["'epochs'", "key.subkey=value"]),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(write, overrides, words):
+    with pytest.raises(ConfigError) as error:
+        load(write(), overrides)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_every_fault_is_listed_at_once(write):
+    with pytest.raises(ConfigError, match="2 errors"):
+        load(write(), ["learning.epochs=many", "split.by=tyme"])
+
+
+def test_missing_file_names_the_built_in_configs():
+    with pytest.raises(ConfigError, match="Did you mean 'ciao'"):
+        load("cia0")
+
+
+def test_unreadable_yaml_and_doubled_keys_are_named(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text("data: {path: logs\nlog:")
+    with pytest.raises(ConfigError, match="not readable YAML"):
+        load(file)
+    file.write_text("name: a\nname: b\n")
+    with pytest.raises(ConfigError, match=r"line 2: the key 'name' stands twice"):
+        load(file)
+    file.write_text("- a list\n")
+    with pytest.raises(ConfigError, match="list"):
+        load(file)
+
+
+def test_reserved_and_doubled_columns_are_refused(write):
+    with pytest.raises(ConfigError, match="must not list the domain"):
+        load(write(), ["log.features.channel={}"])
+    with pytest.raises(ConfigError, match="'label'"):
+        load(write(), ["log.features.label={}"])
+
+
+def test_a_written_config_reads_back_the_same(write, tmp_path):
+    config = load(write())
+    again = tmp_path / "again.yaml"
+    again.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    assert load(again) == config
+
+
+@pytest.mark.parametrize("file", sorted(BUILT_IN.glob("*.yaml")), ids=lambda file: file.stem)
+def test_built_in_configs_are_valid(file):
+    assert load(file.stem).log.features
+
+
+@given(st.text(max_size=30))
+def test_any_override_ends_in_a_config_or_a_config_error(text):
+    from pipeline.config import _override
+
+    values = {"learning": {"epochs": 1}}
+    try:
+        _override(values, text)
+    except ConfigError as error:
+        assert "--set" in str(error)
+    else:
+        assert "=" in text
