@@ -18,6 +18,7 @@ class ChecksSettings(Settings):
             per column.
         max_skew: training and the most recent split may differ by at most this much in the distribution of a
             column: the largest difference of one value's share, or for numbers the Jensen-Shannon divergence.
+            It is written into an inferred schema; a schema file has thresholds of its own.
     """
 
     schema_file: str | None = None

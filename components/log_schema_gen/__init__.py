@@ -1,1 +1,1 @@
-"""The schema of the tf.Examples: curated where a person reviewed it, inferred and saved for review where not."""
+"""The schema of the tf.Examples: a curated file, or one inferred and saved for review."""
