@@ -22,6 +22,11 @@ def present(feature: statistics_pb2.FeatureNameStatistics | None) -> int:
     return int(getattr(feature, feature.WhichOneof("stats")).common_stats.num_non_missing)
 
 
+def is_strings(feature: statistics_pb2.FeatureNameStatistics | None) -> bool:
+    """Return whether the split holds the column, with strings in it."""
+    return present(feature) > 0 and feature.WhichOneof("stats") == "string_stats"
+
+
 def value_counts(feature: statistics_pb2.FeatureNameStatistics) -> tuple[dict[str, float], bool]:
     """Return how often each value of a string column occurs, most frequent first.
 

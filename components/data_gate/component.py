@@ -5,13 +5,12 @@ import os
 from dataclasses import asdict
 
 from absl import logging
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import v1 as tfx
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.components.statistics_gen.stats_artifact_utils import load_statistics
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
-
-import tensorflow_data_validation as tfdv  # isort: skip - after tfx, which makes it importable
 
 from components.data_gate.findings import DataGateError
 from components.data_gate.gate import judge
@@ -69,7 +68,7 @@ def DataGate(
         raise DataGateError(stops)
 
 
-def _read_anomalies(anomalies, split: str):
-    return tfdv.load_anomalies_binary(
-        os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
-    )
+def _read_anomalies(anomalies, split: str) -> anomalies_pb2.Anomalies:
+    path = os.path.join(artifact_utils.get_split_uri([anomalies], split), DEFAULT_FILE_NAME)
+    with open(path, "rb") as file:
+        return anomalies_pb2.Anomalies.FromString(file.read())

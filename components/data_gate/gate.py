@@ -8,28 +8,13 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from components.data_gate.findings import Finding
 from components.data_gate.settings import ChecksSettings
-from components.feature_statistics import by_column, present, rows, value_counts
+from components.feature_statistics import by_column, is_strings, present, rows, value_counts
 from schema.log_schema import LABEL, TIME, LogSchema
 
 Statistics = statistics_pb2.DatasetFeatureStatisticsList
 Reason = anomalies_pb2.AnomalyInfo
 NEW_VALUE = Reason.ENUM_TYPE_UNEXPECTED_STRING_VALUES
-MISSING = {Reason.SCHEMA_MISSING_COLUMN, Reason.FEATURE_TYPE_NOT_PRESENT}
-TYPE_CHANGE = {
-    Reason.UNEXPECTED_DATA_TYPE,
-    Reason.INT_TYPE_INT_EXPECTED,
-    Reason.INT_TYPE_STRING_EXPECTED,
-    Reason.INT_TYPE_NOT_STRING,
-    Reason.INT_TYPE_NOT_INT_STRING,
-    Reason.FLOAT_TYPE_NOT_FLOAT,
-    Reason.FLOAT_TYPE_STRING_NOT_FLOAT,
-    Reason.FLOAT_TYPE_NON_STRING,
-    Reason.ENUM_TYPE_BYTES_NOT_STRING,
-    Reason.ENUM_TYPE_FLOAT_NOT_STRING,
-    Reason.ENUM_TYPE_INT_NOT_STRING,
-    Reason.STRING_TYPE_NOW_FLOAT,
-    Reason.STRING_TYPE_NOW_INT,
-}
+MISSING, TYPE_CHANGE = Reason.SCHEMA_MISSING_COLUMN, Reason.UNEXPECTED_DATA_TYPE
 SKEW = {
     Reason.COMPARATOR_L_INFTY_HIGH,
     Reason.COMPARATOR_JENSEN_SHANNON_DIVERGENCE_HIGH,
@@ -50,7 +35,9 @@ def from_anomalies(
     """
     findings = []
     for column, info in sorted(anomalies.anomaly_info.items()):
-        for reason in info.reason:
+        # A new type brings further anomalies of the same column, which say nothing more.
+        reasons = [reason for reason in info.reason if reason.type == TYPE_CHANGE] or info.reason
+        for reason in reasons:
             kind = _kind(reason.type, column, log)
             stops = checks.new_domain == "stop" if kind == "new_domain" else kind != "other"
             text = " ".join((reason.description or reason.short_description).split()).rstrip(".") + "."
@@ -61,9 +48,9 @@ def from_anomalies(
 def _kind(reason: int, column: str, log: LogSchema) -> str:
     if column == log.domain and reason == NEW_VALUE:
         return "new_domain"
-    if reason in MISSING:
+    if reason == MISSING:
         return "missing"
-    if reason in TYPE_CHANGE:
+    if reason == TYPE_CHANGE:
         return "type"
     if column == LABEL:
         return "label"
@@ -71,13 +58,15 @@ def _kind(reason: int, column: str, log: LogSchema) -> str:
 
 
 def from_rows(statistics: Statistics, split: str, log: LogSchema) -> list[Finding]:
-    """Find splits without rows, training labels of one class, and features without a single value."""
+    """Find splits without rows, and in training labels of one class and features without a single value."""
     if not rows(statistics):
         return [Finding(split, "", "empty", "stop", "the split has no rows.")]
+    if split != "train":
+        return []
     columns, findings = by_column(statistics), []
-    label = columns[LABEL].num_stats if LABEL in columns else None
-    if split == "train" and label and label.min == label.max:
-        text = f"every label of the {rows(statistics):,} rows is {label.min:g}, so there is nothing to learn."
+    label = columns.get(LABEL)
+    if label and label.HasField("num_stats") and label.num_stats.min == label.num_stats.max:
+        text = f"every label of the {rows(statistics):,} rows is {label.num_stats.min:g}, so there is nothing to learn."
         findings.append(Finding(split, LABEL, "label", "stop", text))
     for name in log.features:
         if not present(columns.get(name)):
@@ -96,7 +85,7 @@ def from_vocabulary(
     """
     known, columns, findings = by_column(train), by_column(later), []
     for name in log.features_of("categorical") + log.features_of("sequence"):
-        if not present(known.get(name)) or not present(columns.get(name)):
+        if not is_strings(known.get(name)) or not is_strings(columns.get(name)):
             continue
         share = unseen_share(known[name], columns[name])
         if share > checks.max_vocabulary_jump:

@@ -9,6 +9,11 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto import transform_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils, proto_utils
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+# isort: split
+from tensorflow_data_validation import StatsOptions
+from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
 
 SPLITS = ("train", "validation", "test")
 
@@ -90,3 +95,9 @@ def read_split(examples, split: str, feature_spec: dict) -> dict:
     records = tf.data.TFRecordDataset(files, "GZIP")
     rows = list(records.as_numpy_iterator())
     return {name: value.numpy() for name, value in tf.io.parse_example(rows, feature_spec).items()}
+
+
+def statistics_of(rows: list[dict]):
+    """Return TFDV's statistics of rows, as StatisticsGen would compute them."""
+    batch = ExamplesToRecordBatchDecoder().DecodeBatch([encode(row) for row in rows])
+    return generate_statistics_in_memory(batch, StatsOptions())
