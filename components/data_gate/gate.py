@@ -66,7 +66,7 @@ def from_rows(statistics: Statistics, split: str, log: LogSchema) -> list[Findin
     columns, findings = by_column(statistics), []
     label = columns.get(LABEL)
     if label and label.HasField("num_stats") and label.num_stats.min == label.num_stats.max:
-        text = f"every label of the {rows(statistics):,} rows is {label.num_stats.min:g}, so there is nothing to learn."
+        text = f"all {rows(statistics):,} labels are {label.num_stats.min:g}, so there is nothing to learn."
         findings.append(Finding(split, LABEL, "label", "stop", text))
     for name in log.features:
         if not present(columns.get(name)):

@@ -117,7 +117,7 @@ def test_an_empty_split_and_training_labels_of_one_class_stop_the_run():
     assert [(one.split, one.kind, one.severity) for one in found([])] == [("test", "empty", "stop")]
     (finding, *_) = found(rows(500, seed=1), train=rows(2000, label=0))
     assert (finding.split, finding.kind, finding.severity) == ("train", "label", "stop")
-    assert "every label of the 2,000 rows is 0" in finding.text
+    assert "all 2,000 labels are 0" in finding.text
 
 
 def test_a_feature_that_training_has_no_value_of_is_a_warning():
