@@ -1,0 +1,1 @@
+"""Architectures, one a file; a file's name is the name in a config."""

@@ -1,0 +1,1 @@
+"""Keras 3 layers, one or a small family a file."""

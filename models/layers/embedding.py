@@ -1,0 +1,87 @@
+"""Every input field as one vector."""
+
+import keras
+from keras import ops
+
+from models.features import FeatureSpec
+
+
+@keras.saving.register_keras_serializable("mdr")
+class FieldEmbedding(keras.layers.Layer):
+    """Embeds every field of a row, the domain last.
+
+    All categorical fields and sequences share one table, each field with its own range of rows, so that a
+    batch is one look-up however many fields there are. A sequence is the mean over its values, a number its
+    value times a learned vector.
+
+    Args:
+        spec: the model's inputs.
+        dim: width of an embedding.
+        l2: L2 penalty on the embeddings that a batch looks up, averaged over its rows.
+    """
+
+    def __init__(self, spec: FeatureSpec, dim: int, l2: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.spec = FeatureSpec.model_validate(spec)
+        self.dim = dim
+        self.l2 = l2
+        self._single = [field for field in self.spec.fields if field.kind == "categorical"]
+        self._sequences = [field for field in self.spec.fields if field.kind == "sequence"]
+        self._numeric = [field for field in self.spec.fields if field.kind == "numeric"]
+        self._first_row, rows = {}, 0
+        for field in (*self._single, *self._sequences):
+            self._first_row[field.name] = rows
+            rows += field.size
+        self._first_row[self.spec.domain] = rows
+        self._rows = rows + self.spec.n_domains + 1
+        # Where each field of the spec lies among the blocks that `call` concatenates.
+        blocks = [field.name for field in (*self._single, *self._sequences, *self._numeric)]
+        self._order = [blocks.index(field.name) for field in self.spec.fields] + [len(blocks)]
+
+    def build(self, input_shape):
+        initializer = keras.initializers.RandomNormal(stddev=0.01)
+        self.table = self.add_weight(name="table", shape=(self._rows, self.dim), initializer=initializer)
+        if self._numeric:
+            self.numeric = self.add_weight(
+                name="numeric", shape=(len(self._numeric), self.dim), initializer=initializer
+            )
+        self.built = True
+
+    def call(self, inputs: dict) -> keras.KerasTensor:
+        """Embed a batch.
+
+        Args:
+            inputs: by name: indices `(batch,)`, `(batch, length)` for sequences, floats `(batch,)` for
+                numbers, and the domain's index `(batch,)`.
+
+        Returns:
+            `(batch, fields + 1, dim)` in the order of the spec, the domain last.
+        """
+        blocks = []
+        names = [field.name for field in self._single]
+        if names:
+            rows = ops.stack([inputs[name] + self._first_row[name] for name in names], axis=1)
+            blocks.append(ops.take(self.table, rows, axis=0))
+        for field in self._sequences:
+            index = inputs[field.name]
+            vectors = ops.take(self.table, index + self._first_row[field.name], axis=0)
+            present = ops.expand_dims(ops.cast(index > 0, vectors.dtype), 2)
+            count = ops.maximum(ops.sum(present, axis=1), 1.0)
+            blocks.append(ops.expand_dims(ops.sum(vectors * present, axis=1) / count, 1))
+        if self._numeric:
+            values = ops.stack([inputs[field.name] for field in self._numeric], axis=1)
+            blocks.append(ops.expand_dims(ops.cast(values, self.compute_dtype), 2) * self.numeric)
+        domain = inputs[self.spec.domain] + self._first_row[self.spec.domain]
+        blocks.append(ops.expand_dims(ops.take(self.table, domain, axis=0), 1))
+        fields = ops.concatenate(blocks, axis=1)
+        if self.l2:
+            self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(fields), axis=(1, 2))))
+        return ops.take(fields, self._order, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        batch = next(iter(input_shape.values()))[0]
+        return (batch, len(self.spec.fields) + 1, self.dim)
+
+    def get_config(self):
+        spec = self.spec.model_dump(mode="json")
+        return {**super().get_config(), "spec": spec, "dim": self.dim, "l2": self.l2}

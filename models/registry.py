@@ -1,0 +1,104 @@
+"""Finds architectures, plug-ins and learning methods: one file each, its name being the name in a config."""
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from models.settings import LearningSettings, ModelSettings
+from schema.base import Settings
+
+Room = Literal["architectures", "plugins", "learning"]
+WORDS = {"architectures": "architecture", "plugins": "plug-in", "learning": "learning method"}
+_entries: dict[tuple[str, str], "Entry"] = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered class.
+
+    Attributes:
+        name: name in a config, that of the file.
+        cls: the class; its nested `Settings` holds its own settings.
+        kind: family, such as `multi-task`.
+        paper: where it comes from: paper, section, equations.
+    """
+
+    name: str
+    cls: type
+    kind: str
+    paper: str
+
+
+def register(kind: str, paper: str) -> Callable[[type], type]:
+    """Register the decorated class under the name of its file.
+
+    Args:
+        kind: family of the class, for the table of `mdr models`.
+        paper: paper, section and equations that it builds.
+    """
+
+    def add(cls: type) -> type:
+        room, name = cls.__module__.rsplit(".", 2)[-2:]
+        _entries[room, name] = Entry(name, cls, kind, paper)
+        return cls
+
+    return add
+
+
+def names(room: Room) -> list[str]:
+    """Return the names that a config may use, without importing the modules behind them."""
+    files = (Path(__file__).parent / room).glob("*.py")
+    return sorted(file.stem for file in files if file.stem not in ("__init__", "base"))
+
+
+def find(room: Room, name: str) -> Entry:
+    """Return what is registered under a name.
+
+    Raises:
+        ValueError: unknown name; says which there are and the nearest one.
+    """
+    known = names(room)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{name!r} is no {WORDS[room]}; there are: {', '.join(known) or 'none'}.{hint}")
+    importlib.import_module(f"models.{room}.{name}")
+    return _entries[room, name]
+
+
+def entries(room: Room) -> list[Entry]:
+    """Return everything registered in a room, by name."""
+    return [find(room, name) for name in names(room)]
+
+
+def own_settings(entry: Entry, values: dict[str, Any]) -> Settings:
+    """Check the settings that belong to one registered class.
+
+    Raises:
+        ValueError: names each wrong key or value, and the keys that are allowed.
+    """
+    try:
+        return entry.cls.Settings.model_validate(values)
+    except ValidationError as error:
+        allowed = ", ".join(entry.cls.Settings.model_fields) or "none"
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise ValueError(
+            f"settings of {entry.name}: {'; '.join(faults)}. Settings it has: {allowed}."
+        ) from None
+
+
+def check(model: ModelSettings, learning: LearningSettings) -> None:
+    """Check every name and setting of a model and its training.
+
+    Raises:
+        ValueError: the first fault found.
+    """
+    own_settings(find("architectures", model.architecture), model.settings)
+    for plugin in model.plugins:
+        find("plugins", plugin)
+    own_settings(find("learning", learning.method), learning.settings)
