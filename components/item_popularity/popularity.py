@@ -1,0 +1,121 @@
+"""Counts of impressions and positives, as a Beam transform over columns instead of single rows."""
+
+import os
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+from schema.log_schema import LABEL, LogSchema
+
+ITEMS, ITEMS_BY_DOMAIN = "items.parquet", "items_by_domain.parquet"
+COUNTS = pa.schema(
+    [("item", pa.string()), ("domain", pa.string()), ("impressions", pa.int64()), ("positives", pa.int64())]
+)
+BATCH = 65_536
+
+
+def smoothed_rate(positives, impressions) -> pa.Array:
+    """Return (positives + 1) / (impressions + 2): the mean of the rate's posterior under a uniform prior."""
+    return pc.divide(
+        pc.cast(pc.add(positives, 1), pa.float64()), pc.cast(pc.add(impressions, 2), pa.float64())
+    )
+
+
+class CountItems(beam.PTransform):
+    """Count impressions and positives per item and domain.
+
+    Takes paths of gzipped TFRecord files of tf.Examples; gives one table with the columns `COUNTS`. Rows
+    without an item are left out.
+    """
+
+    def __init__(self, log: LogSchema):
+        super().__init__()
+        self._log = log
+
+    def expand(self, paths):
+        """Sum up within each file, then over the files."""
+        return (
+            paths
+            | "Reshuffle" >> beam.Reshuffle()
+            | "CountFile" >> beam.Map(count_file, self._log).with_output_types(pa.Table)
+            | "Sum" >> beam.CombineGlobally(SumCounts())
+        )
+
+
+class SumCounts(beam.CombineFn):
+    """Adds up tables of counts."""
+
+    def create_accumulator(self) -> pa.Table:
+        """Return a table without rows."""
+        return COUNTS.empty_table()
+
+    def add_input(self, accumulator: pa.Table, counts: pa.Table) -> pa.Table:
+        """Add a table to the sum."""
+        return add_up([accumulator, counts])
+
+    def merge_accumulators(self, accumulators: list[pa.Table]) -> pa.Table:
+        """Add sums."""
+        return add_up(list(accumulators))
+
+    def extract_output(self, accumulator: pa.Table) -> pa.Table:
+        """Return the sum."""
+        return accumulator
+
+
+def add_up(tables: list[pa.Table], keys: tuple[str, ...] = ("item", "domain")) -> pa.Table:
+    """Return the sums of the counts per key."""
+    sums = [("impressions", "sum"), ("positives", "sum")]
+    grouped = pa.concat_tables(tables).group_by(list(keys)).aggregate(sums)
+    return grouped.rename_columns([*keys, "impressions", "positives"])
+
+
+def count_file(path: str, log: LogSchema) -> pa.Table:
+    """Count the rows of one file of tf.Examples."""
+    return add_up([COUNTS.empty_table(), *map(_count_batch, _read_columns(path, log))])
+
+
+def _read_columns(path: str, log: LogSchema) -> Iterator[pa.Table]:
+    """Decode item, domain and label of the rows that have all three, a batch at a time."""
+    schema = schema_pb2.Schema()
+    names = {"item": log.item, "domain": log.domain, "positives": LABEL}
+    for name in names.values():
+        schema.feature.add(name=name, type=schema_pb2.INT if name == LABEL else schema_pb2.BYTES)
+    decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
+    for records in tf.data.TFRecordDataset(path, "GZIP").batch(BATCH).as_numpy_iterator():
+        batch = decoder.DecodeBatch(records.tolist())
+        lists = {key: batch.column(name) for key, name in names.items()}
+        lengths = [pc.fill_null(pc.list_value_length(column), 0) for column in lists.values()]
+        whole = pc.greater(pc.min_element_wise(*lengths), 0)
+        yield pa.table({key: pc.list_element(column.filter(whole), 0) for key, column in lists.items()})
+
+
+def _count_batch(rows: pa.Table) -> pa.Table:
+    ones = pa.repeat(pa.scalar(1, pa.int64()), rows.num_rows)
+    columns = [
+        pc.cast(rows["item"], pa.string()),
+        pc.cast(rows["domain"], pa.string()),
+        ones,
+        rows["positives"],
+    ]
+    return add_up([pa.Table.from_arrays(columns, schema=COUNTS)])
+
+
+def write_popularity(counts: pa.Table, folder: str) -> None:
+    """Write `items.parquet` and `items_by_domain.parquet`, sorted by item and domain.
+
+    Args:
+        counts: per item and domain, with the columns `COUNTS`.
+        folder: where to; each file is complete when it appears there.
+    """
+    for file, keys in ((ITEMS_BY_DOMAIN, ("item", "domain")), (ITEMS, ("item",))):
+        table = add_up([counts], keys).sort_by([(key, "ascending") for key in keys])
+        table = table.append_column("rate", smoothed_rate(table["positives"], table["impressions"]))
+        beside = os.path.join(folder, f".{file}")
+        pq.write_table(table, beside)
+        os.replace(beside, os.path.join(folder, file))
