@@ -1,6 +1,5 @@
 """Finds architectures, plug-ins and learning methods: one file each, its name being the name in a config."""
 
-import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from models.settings import LearningSettings, ModelSettings
 from schema.base import Settings
+from schema.suggest import nearest
 
 Room = Literal["architectures", "plugins", "learning"]
 WORDS = {"architectures": "architecture", "plugins": "plug-in", "learning": "learning method"}
@@ -64,9 +64,8 @@ def find(room: Room, name: str) -> Entry:
     """
     known = names(room)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{name!r} is no {WORDS[room]}; there are: {', '.join(known) or 'none'}.{hint}")
+        there = ", ".join(known) or "none"
+        raise ValueError(f"{name!r} is no {WORDS[room]}; there are: {there}.{nearest(name, known)}")
     importlib.import_module(f"models.{room}.{name}")
     return _entries[room, name]
 

@@ -41,7 +41,7 @@ class LearningSettings(Settings):
     method: str = "joint"
     settings: dict[str, Any] = Field(default_factory=dict)
     learning_rate: float = Field(1e-3, gt=0)
-    embedding_l2: float = Field(1e-5, ge=0)
+    embedding_l2: float = Field(1e-4, ge=0)
     batch_size: int = Field(2048, ge=1)
     epochs: int = Field(20, ge=1)
     patience: int = Field(2, ge=1)

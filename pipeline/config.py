@@ -11,9 +11,10 @@ from components.domain_gate.settings import GateSettings
 from components.log_example_gen.settings import DataSettings, SplitSettings
 from components.model_pusher.settings import PushSettings
 from models.settings import LearningSettings, ModelSettings
-from pipeline.config_errors import ConfigError, explain, nearest
+from pipeline.config_errors import ConfigError, explain
 from schema.base import Settings
 from schema.log_schema import LogSchema
+from schema.suggest import nearest
 
 BUILT_IN = Path(__file__).parent / "configs"
 # Keys that hold a path: relative to the YAML file's folder, or to the working directory under `--set`.

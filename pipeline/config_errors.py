@@ -1,21 +1,15 @@
 """Says what is wrong in a config: the key, the value, what is allowed and the nearest match."""
 
-import difflib
 import types
 import typing
-from collections.abc import Iterable
 
 from pydantic import BaseModel, ValidationError
+
+from schema.suggest import nearest
 
 
 class ConfigError(ValueError):
     """The config cannot be run as it stands; the message is meant for the person who wrote it."""
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` for the closest of `names`, or nothing when none is close."""
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:

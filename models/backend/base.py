@@ -28,7 +28,6 @@ class BaseSteps:
         self.optimizer = optimizer
         optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *optimizer.variables]
-        self._trainable = len(model.trainable_variables)
 
     def snapshot(self) -> list[np.ndarray]:
         """Return a copy of the whole state: the model's variables, then the optimizer's."""

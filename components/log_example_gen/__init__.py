@@ -1,0 +1,1 @@
+"""Raw logs become tf.Examples: read by pyarrow, checked, split, written as TFRecords."""

@@ -1,0 +1,102 @@
+"""Which files a run reads, which columns they have, and what tells their content apart."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from components.log_example_gen.settings import DataSettings
+from schema.readers import find_reader
+
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
+ENDS_BYTES = 1 << 16  # of a file's head and tail that go into the fingerprint
+
+
+def list_files(data: DataSettings) -> list[Path]:
+    """Return the files to read, in order.
+
+    Raises:
+        ValueError: nothing is there, or a file's format is unknown.
+    """
+    path = Path(data.path)
+    if data.reader is not None:
+        missing = [name for name in find_reader(data.reader["name"]).FILES if not (path / name).is_file()]
+        if missing:
+            raise ValueError(f"data.path {str(path)!r} has no {', '.join(missing)}: {_where(data.reader)}")
+        return [path / name for name in find_reader(data.reader["name"]).FILES]
+    if "{DATE}" in data.path:
+        files = _dated(data)
+    elif path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name[0] not in "._"]
+    else:
+        files = [path] if path.is_file() else []
+    if not files:
+        raise ValueError(f"data.path {data.path!r} names no file.")
+    for file in files:
+        file_format(file, data)
+    return files
+
+
+def file_format(file: Path, data: DataSettings) -> str:
+    """Return `csv`, `jsonl` or `parquet`.
+
+    Raises:
+        ValueError: the file's ending says nothing and `data.format` is not set.
+    """
+    if data.format:
+        return data.format
+    ending = file.with_suffix("").suffix if file.suffix == ".gz" else file.suffix
+    if ending not in ENDINGS:
+        raise ValueError(f"{file} ends in none of {', '.join(ENDINGS)} (.gz): set data.format.")
+    return ENDINGS[ending]
+
+
+def column_names(data: DataSettings) -> list[str]:
+    """Return the columns of the logs, as the first file has them."""
+    if data.reader is not None:
+        options = {key: value for key, value in data.reader.items() if key != "name"}
+        return find_reader(data.reader["name"]).columns(**options)
+    file = list_files(data)[0]
+    kind = file_format(file, data)
+    if kind == "parquet":
+        return pq.read_schema(file).names
+    from components.log_example_gen.reading import csv_header, open_text
+
+    with open_text(file) as stream:
+        if kind == "csv":
+            return csv_header(stream.readline(), file)
+        line = stream.readline()
+        return list(json.loads(line)) if line.strip() else []
+
+
+def fingerprint(data: DataSettings) -> str:
+    """Return a hash of the input: names, sizes, times of change, and head and tail of every file."""
+    digest = hashlib.sha256()
+    for file in list_files(data):
+        state = file.stat()
+        digest.update(f"{file.name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+        with open(file, "rb") as content:
+            digest.update(content.read(ENDS_BYTES))
+            content.seek(max(state.st_size - ENDS_BYTES, 0))
+            digest.update(content.read(ENDS_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _dated(data: DataSettings) -> list[Path]:
+    """Return the files of a `{DATE}` pattern, those of the newest dates where `spans` limits them."""
+    before, after = data.path.split("{DATE}", 1)
+    folder, prefix = (Path(before), "") if before.endswith("/") else (Path(before).parent, Path(before).name)
+    dates: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob(f"{prefix}*{after}")):
+        found = DATE.match(str(file.relative_to(folder))[len(prefix) :])
+        if found and file.is_file():
+            dates.setdefault(found.group().replace("-", ""), []).append(file)
+    newest = sorted(dates)[-data.spans :] if data.spans else sorted(dates)
+    return [file for date in newest for file in dates[date]]
+
+
+def _where(reader: dict) -> str:
+    return getattr(find_reader(reader["name"]), "WHERE", "put the published files there.")

@@ -1,0 +1,161 @@
+"""The `run_fn` of TFX's Trainer: from transformed examples to the best model's SavedModel."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models import checkpoint
+from models.architectures.base import create_model
+from models.backend import create_steps
+from models.columns import Columns
+from models.export import export
+from models.features import FeatureSpec
+from models.feeding import load_columns
+from models.registry import find, own_settings
+from models.settings import LearningSettings, ModelSettings
+from models.validation import Validation
+from schema import progress
+from schema.log_schema import LogSchema
+
+REPORT_SECONDS = 0.5
+
+
+def run_fn(fn_args) -> None:
+    """Train the model of a config and export it.
+
+    Args:
+        fn_args: TFX's FnArgs. `custom_config` holds `log`, `model`, `learning` (each as JSON text) and
+            `checkpoints`, the folder for the state of an unfinished training (empty: beside the model).
+    """
+    config = fn_args.custom_config
+    log = LogSchema.model_validate_json(config["log"])
+    model_settings = ModelSettings.model_validate_json(config["model"])
+    learning = LearningSettings.model_validate_json(config["learning"])
+    transform = tft.TFTransformOutput(fn_args.transform_output)
+    spec = FeatureSpec.from_transform(log, transform)
+    train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+    place = config.get("checkpoints") or tempfile.mkdtemp()
+    work = Path(place) / _key(config, train_files + validation_files)
+    train_columns = load_columns(train_files, spec, work / "train")
+    validation_columns = load_columns(validation_files, spec, work / "validation")
+
+    keras.utils.set_random_seed(learning.seed)
+    model = create_model(spec, model_settings, learning.embedding_l2)
+    logs = Path(fn_args.model_run_dir)
+    logs.mkdir(parents=True, exist_ok=True)
+    history = train(model, train_columns, validation_columns, learning, work, logs)
+    export(model, transform, log, fn_args.serving_model_dir)
+    (logs / "history.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
+    shutil.rmtree(work)
+
+
+def train(
+    model,
+    columns: Columns,
+    validation_columns: Columns,
+    learning: LearningSettings,
+    work: Path,
+    logs: Path,
+) -> list[dict]:
+    """Train a model until it stops getting better, and leave it with its best weights.
+
+    After every epoch the mean AUC over the validation domains decides: a new best is kept, `patience` epochs
+    without one end the training. The whole state is saved then, so that a killed training goes on there.
+
+    Args:
+        model: a built model. columns, validation_columns: rows of the two splits.
+        learning: how to train.
+        work: folder of this training's checkpoint.
+        logs: folder of the TensorBoard logs.
+
+    Returns:
+        What was measured in each epoch.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite.
+    """
+    steps = create_steps(model, keras.optimizers.Adam(learning.learning_rate))
+    entry = find("learning", learning.method)
+    method = entry.cls(
+        own_settings(entry, learning.settings), steps, columns, learning.batch_size, learning.seed
+    )
+    validation = Validation(validation_columns, model.spec, learning.min_domain_rows, columns.offsets)
+    state = checkpoint.load(work)
+    if state is None:
+        start = steps.snapshot()
+        state = checkpoint.TrainingState(0, start, method.state(), start, -np.inf, 0)
+    else:
+        steps.restore(state.state)
+        method.load_state(state.method)
+    writer = tf.summary.create_file_writer(str(logs))
+    while state.epoch < learning.epochs and state.stale < learning.patience:
+        measured = _epoch(method, state.epoch) | validation.measure(steps)
+        measured["domains_left_out"] = validation.left_out
+        state.history.append(measured)
+        _log(writer, measured)
+        state.state, state.method = steps.snapshot(), method.state()
+        score = measured["mean_domain_auc"]
+        if score is None or score > state.best_score:  # without two classes there is nothing to choose by
+            state.best, state.best_score, state.stale = state.state, score or -np.inf, 0
+        else:
+            state.stale += 1
+        state.epoch += 1
+        checkpoint.save(state, work)
+    steps.restore(state.best)
+    return state.history
+
+
+def _epoch(method, epoch: int) -> dict:
+    """Train one epoch and return its figures, reporting progress on the way."""
+    started = reported = time.monotonic()
+    steps_in_all = method.steps_per_epoch()
+    rows, losses = 0, []
+    for chunk_rows, loss in method.epoch(epoch):
+        rows += chunk_rows
+        losses.append((loss, chunk_rows))
+        now = time.monotonic()
+        if now - reported > REPORT_SECONDS:
+            reported = now
+            step = rows // method.batch_size
+            figures = {"step": step, "steps": steps_in_all, "steps_per_s": step / (now - started)}
+            progress.report("Trainer", epoch=epoch + 1, loss=loss, **figures)
+    seconds = time.monotonic() - started
+    return {
+        "epoch": epoch + 1,
+        "loss": float(np.average([loss for loss, _ in losses], weights=[count for _, count in losses])),
+        "seconds": round(seconds, 3),
+        "samples_per_s": round(rows / seconds),
+        "steps": steps_in_all,
+    }
+
+
+def _log(writer, measured: dict) -> None:
+    names = ("epoch", "loss", "samples_per_s", "auc", "mean_domain_auc", "major_auc", "minor_auc")
+    shown = {name: measured[name] for name in names if measured[name] is not None}
+    progress.report("Trainer", validated=True, step=measured["steps"], steps=measured["steps"], **shown)
+    with writer.as_default(step=measured["epoch"]):
+        for name, value in shown.items():
+            tf.summary.scalar(name, value)
+        for name, auc in measured["domains"].items():
+            tf.summary.scalar(f"domain_auc/{name}", auc)
+    writer.flush()
+
+
+def _files(patterns: list[str]) -> list[str]:
+    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+
+
+def _key(config: dict, files: list[str]) -> str:
+    """Return the name of a training: of its settings, its code and its input files."""
+    sizes = [tf.io.gfile.stat(file).length for file in files]
+    named = {name: value for name, value in config.items() if name != "checkpoints"}
+    text = json.dumps([named, files, sizes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
