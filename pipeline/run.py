@@ -78,10 +78,11 @@ def _prepare(config: Config, folder: RunFolder) -> None:
     made_of = json.dumps([values["split"], values["log"], values["model"], values["learning"], data, code])
     run_key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     push = Path(config.push.path) if config.push.path else folder.serving
+    served = latest_version(push, run_key)
     launch = {
         "fingerprint": data,
         "run_key": run_key,
-        "baseline": str(latest_version(push, run_key) or ""),
+        "baseline": str(served.number) if served else "",
         "push": str(push),
         "checkpoints": str(folder.checkpoints),
         "review": str(folder.schema),

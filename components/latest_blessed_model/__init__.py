@@ -1,0 +1,1 @@
+"""Finds the model that serves now, to compare a new one with."""

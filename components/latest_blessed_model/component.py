@@ -1,0 +1,32 @@
+"""The latest blessed model as a TFX component; a Resolver would not run on Kubeflow Pipelines v2."""
+
+import shutil
+
+from tfx import v1 as tfx
+from tfx.utils import path_utils
+
+from components.latest_blessed_model.versions import latest_version
+
+
+@tfx.dsl.components.component
+def LatestBlessedModel(
+    model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
+    push: tfx.dsl.components.Parameter[str],
+    run_key: tfx.dsl.components.Parameter[str],
+    as_of: tfx.dsl.components.Parameter[str] = "",
+    code: tfx.dsl.components.Parameter[str] = "",
+):
+    """Copy the version that serves now out of the push target.
+
+    Args:
+        model: receives the SavedModel; its property `found` is 0 where there is none, `version` its number.
+        push: the push target.
+        run_key: of this run; see `latest_version`.
+        as_of: the version that was the latest when the run started, for the cache only.
+        code: hash of the source, for the cache only.
+    """
+    latest = latest_version(push, run_key)
+    model.set_int_custom_property("found", int(latest is not None))
+    if latest is not None:
+        model.set_int_custom_property("version", latest.number)
+        shutil.copytree(latest.folder, path_utils.serving_model_path(model.uri))

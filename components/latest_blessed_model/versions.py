@@ -1,0 +1,51 @@
+"""The numbered versions in a push target."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+PUSH_FILE = "assets.extra/mdr_push.json"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One pushed version.
+
+    Attributes:
+        number: its number, which is its folder's name.
+        folder: the SavedModel.
+        run_key: of the run that pushed it; empty for a version that mdr did not push.
+        fingerprint: of the model's files; empty likewise.
+    """
+
+    number: int
+    folder: Path
+    run_key: str
+    fingerprint: str
+
+
+def versions(push: Path | str) -> list[Version]:
+    """Return the versions in a push target, oldest first; none where the target does not exist."""
+    folder = Path(push)
+    found = []
+    for place in folder.iterdir() if folder.is_dir() else ():
+        if place.is_dir() and place.name.isdigit():
+            file = place / PUSH_FILE
+            pushed = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+            run_key, fingerprint = pushed.get("run_key", ""), pushed.get("fingerprint", "")
+            found.append(Version(int(place.name), place, run_key, fingerprint))
+    return sorted(found, key=lambda version: version.number)
+
+
+def latest_version(push: Path | str, run_key: str) -> Version | None:
+    """Return the newest version that another run pushed.
+
+    A version of the very same run (same config, data and code) is passed over: when nothing has changed, a
+    second run must come to the same decision, and not compare a model with itself.
+
+    Args:
+        push: the push target.
+        run_key: of the run that asks.
+    """
+    others = [version for version in versions(push) if version.run_key != run_key]
+    return others[-1] if others else None

@@ -1,0 +1,39 @@
+"""The push as a TFX component."""
+
+from pathlib import Path
+
+from absl import logging
+from tfx import v1 as tfx
+from tfx.utils import path_utils
+
+from components.model_pusher.push import push as push_model
+from components.model_pusher.settings import PushSettings
+
+
+@tfx.dsl.components.component
+def ModelPusher(
+    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    pushed_model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.PushedModel],
+    push: tfx.dsl.components.Parameter[str],
+    run_key: tfx.dsl.components.Parameter[str],
+    code: tfx.dsl.components.Parameter[str] = "",
+):
+    """Push the model if it is blessed; else leave the target as it is.
+
+    Args:
+        model: the model. blessing: from DomainGate.
+        pushed_model: its properties say if it was `pushed` (0 or 1), and the `version` and
+            `pushed_destination`.
+        push: `PushSettings` as JSON. run_key: of this run.
+        code: hash of the source, for the cache only.
+    """
+    is_blessed = blessing.get_int_custom_property("blessed") == 1
+    pushed_model.set_int_custom_property("pushed", int(is_blessed))
+    if not is_blessed:
+        logging.warning("the model is not blessed; nothing is pushed.")
+        return
+    source = Path(path_utils.serving_model_path(model.uri))
+    pushed = push_model(source, PushSettings.model_validate_json(push), run_key)
+    pushed_model.set_int_custom_property("version", pushed.version)
+    pushed_model.set_string_custom_property("pushed_destination", str(pushed.folder))

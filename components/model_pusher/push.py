@@ -1,0 +1,151 @@
+"""Pushes a SavedModel so that a server sees a whole version or none."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from filelock import FileLock
+from tensorflow_serving.apis import prediction_log_pb2
+
+from components.latest_blessed_model.versions import PUSH_FILE, versions
+from components.model_pusher.settings import PushSettings
+
+STAGING = ".staging-"
+HIGHEST = ".highest_version"  # survives the deletion of versions, so that a number is never used again
+LOCK_SECONDS = 600
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
+TOLERANCE = 1e-6
+
+
+class PushError(RuntimeError):
+    """The model was not pushed; the target is as it was."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where a model stands after a push.
+
+    Attributes:
+        version: its number. folder: its folder. new: False if this very model was the newest already.
+    """
+
+    version: int
+    folder: Path
+    new: bool
+
+
+def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
+    """Make a SavedModel the newest version of a push target.
+
+    It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
+    requests compared with those of the original; only then it is renamed to its number.
+
+    Args:
+        model: the SavedModel.
+        settings: the target, and how many versions stay.
+        run_key: of the run that pushes.
+
+    Raises:
+        PushError: the target cannot be written, or the copy does not answer like the original.
+    """
+    target = Path(settings.path)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with FileLock(target / ".lock", timeout=LOCK_SECONDS):
+            return _push_locked(model, target, settings, run_key)
+    except OSError as error:
+        raise PushError(f"cannot push to {target}: {error.strerror or error}.") from error
+
+
+def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str) -> Pushed:
+    for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
+        shutil.rmtree(leftover)
+    there = versions(target)
+    fingerprint = files_fingerprint(model)
+    if there and (there[-1].run_key, there[-1].fingerprint) == (run_key, fingerprint):
+        return Pushed(there[-1].number, there[-1].folder, new=False)
+    staged = target / f"{STAGING}{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(model, staged)
+        compare_answers(model, staged)
+        number = 1 + max([_highest(target), *(version.number for version in there)])
+        pushed = {"version": number, "run_key": run_key, "fingerprint": fingerprint, "pushed_at": time.time()}
+        (staged / PUSH_FILE).parent.mkdir(exist_ok=True)
+        (staged / PUSH_FILE).write_text(json.dumps(pushed, indent=1), encoding="utf-8")
+        _flush(staged)
+        beside = target / f"{HIGHEST}.new"
+        beside.write_text(str(number), encoding="utf-8")
+        os.replace(beside, target / HIGHEST)
+        os.rename(staged, target / str(number))
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    if settings.keep:
+        for old in versions(target)[: -settings.keep]:
+            shutil.rmtree(old.folder)
+    return Pushed(number, target / str(number), new=True)
+
+
+def compare_answers(original: Path, copy: Path) -> None:
+    """Load both models and compare their answers to the warm-up requests.
+
+    Raises:
+        PushError: the copy does not load, has no warm-up request, or answers otherwise or not finitely.
+    """
+    requests = warm_up_requests(original)
+    if not requests:
+        raise PushError(f"{original} has no warm-up requests to compare answers with.")
+    answers = []
+    for folder in (original, copy):
+        try:
+            signatures = tf.saved_model.load(str(folder)).signatures
+            answers.append([signatures[signature](**inputs) for signature, inputs in requests])
+        except Exception as error:
+            raise PushError(f"{folder} does not load and answer: {type(error).__name__}: {error}") from error
+    for expected, got in zip(*answers, strict=True):
+        for name in expected:
+            if not np.all(np.isfinite(got[name])):
+                raise PushError(f"the model answers {name} with {got[name].numpy()}, which is not finite.")
+            if not np.allclose(expected[name], got[name], rtol=0, atol=TOLERANCE):
+                raise PushError(f"the copy answers {name} otherwise than the original.")
+
+
+def warm_up_requests(model: Path) -> list[tuple[str, dict[str, tf.Tensor]]]:
+    """Return signature and inputs of every warm-up request of a SavedModel."""
+    if not (model / WARM_UP).is_file():
+        return []
+    requests = []
+    for record in tf.data.TFRecordDataset(str(model / WARM_UP)):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        requests.append((request.model_spec.signature_name, inputs))
+    return requests
+
+
+def files_fingerprint(folder: Path) -> str:
+    """Return a hash of all files of a SavedModel."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _highest(target: Path) -> int:
+    file = target / HIGHEST
+    return int(file.read_text(encoding="utf-8")) if file.is_file() else 0
+
+
+def _flush(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
