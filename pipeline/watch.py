@@ -44,7 +44,7 @@ class Watch:
                     figures["ended"] = event["at"]
                 if not self._console.is_terminal and name != "start":
                     self._console.print(self._line(name), highlight=False)
-            elif not self._console.is_terminal and "validation_auc" in event:
+            elif not self._console.is_terminal and "validated" in event:
                 self._console.print(f"  {name}: {note(figures)}", highlight=False)
 
     @property

@@ -10,6 +10,7 @@ import tfx  # noqa: F401 - first: it stands in for a part of tfx-bsl that TFMA i
 
 # isort: split
 import tensorflow_model_analysis as tfma
+from tfx_bsl.tfxio import tf_example_record
 
 from components.domain_evaluator.metrics import BASELINE, CANDIDATE, SIGNATURE, eval_config, figures
 from components.domain_evaluator.settings import EvaluationSettings
@@ -56,8 +57,13 @@ def evaluate(
     ]
     with pipeline:
         (
-            [pipeline | f"Read{i}" >> beam.io.ReadFromTFRecord(file) for i, file in enumerate(test)]
-            | "AllTestRows" >> beam.Flatten(pipeline=pipeline)
+            pipeline
+            | "ReadTestRows"
+            >> tf_example_record.TFExampleRecord(
+                test,
+                raw_record_column_name=tfma.ARROW_INPUT_COLUMN,
+                telemetry_descriptors=["DomainEvaluator"],
+            ).BeamSource()
             | "Evaluate"
             >> tfma.ExtractEvaluateAndWriteResults(
                 eval_shared_model=shared if len(shared) > 1 else shared[0],
@@ -65,7 +71,8 @@ def evaluate(
                 output_path=output,
             )
         )
-    measured = {name: _load(output, name, settings) for name in models}
+    # TFMA drops the name of an only model.
+    measured = {name: _load(output, name if len(models) > 1 else None, settings) for name in models}
     if not measured[CANDIDATE]["overall"]["rows"]:
         raise NoTestRowsError("the test split has no rows: there is nothing to evaluate on.")
     return {**measured[CANDIDATE], "baseline": measured.get(BASELINE), "baseline_note": note}
@@ -87,8 +94,8 @@ def test_files(folder: str) -> list[str]:
     return [str(file) for file in sorted(Path(folder).glob("*.gz"))]
 
 
-def _load(output: str, model: str, settings: EvaluationSettings) -> dict[str, Any]:
+def _load(output: str, model: str | None, settings: EvaluationSettings) -> dict[str, Any]:
     result = tfma.load_eval_result(output, model_name=model)
     if not result.slicing_metrics:
         raise NoTestRowsError("the test split has no rows: there is nothing to evaluate on.")
-    return figures(result, model, settings)
+    return figures(result, settings)

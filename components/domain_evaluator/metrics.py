@@ -44,12 +44,11 @@ def eval_config(log: LogSchema, models: list[str]) -> config_pb2.EvalConfig:
     return config
 
 
-def figures(result: tfma.EvalResult, model: str, settings: EvaluationSettings) -> dict[str, Any]:
+def figures(result: tfma.EvalResult, settings: EvaluationSettings) -> dict[str, Any]:
     """Return one model's figures.
 
     Args:
-        result: what TFMA wrote.
-        model: `candidate` or `baseline`.
+        result: what TFMA wrote of the model.
         settings: when a domain has too few rows.
 
     Returns:
@@ -62,7 +61,7 @@ def figures(result: tfma.EvalResult, model: str, settings: EvaluationSettings) -
         for keys in outputs.values():
             for sub_keys in keys.values():
                 for name, value in sub_keys.items():
-                    values[name] = value["doubleValue"] if "doubleValue" in value else None
+                    values[name] = value.get("doubleValue")
         measured = _slice_figures(values, settings)
         if key:
             domains[key[0][1]] = measured
@@ -70,7 +69,7 @@ def figures(result: tfma.EvalResult, model: str, settings: EvaluationSettings) -
             overall = measured
     aucs = [domain["auc"] for domain in domains.values() if domain["auc"] is not None]
     overall["mean_domain_auc"] = sum(aucs) / len(aucs) if aucs else None
-    return {"model": model, "overall": overall, "domains": dict(sorted(domains.items()))}
+    return {"overall": overall, "domains": dict(sorted(domains.items()))}
 
 
 def _slice_figures(values: dict[str, float], settings: EvaluationSettings) -> dict[str, Any]:
