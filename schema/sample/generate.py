@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schema.sample.truth import DEVICES, Truth
 
-FIRST_DAY = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+FIRST_DAY = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 DEVICE_NAMES = np.array(["phone", "desktop", "tablet"])
 DEVICE_SHARES = np.array([0.6, 0.3, 0.1])
 MISSING_PRICES = 0.02
@@ -60,7 +60,7 @@ def generate(
     Args:
         rows: number of impressions; every domain has at least two a day.
         domains: how many; taken from `shares` where they are given.
-        days: how many, from 2026-01-01 on.
+        days: how many, from 2024-01-01 on.
         seed: the same arguments give the same logs.
         shares: each domain's share in any unit, instead of AREAD's long tail.
 

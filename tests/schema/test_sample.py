@@ -137,7 +137,7 @@ def test_tastes_drift_over_the_days(sample):
 def test_a_written_sample_is_complete_and_its_truth_can_be_asked_again(tmp_path):
     folder = write(tmp_path / "sample", rows=4000, domains=5, days=3, seed=4)
     logs = sorted((folder / "logs").iterdir())
-    assert [file.name for file in logs] == [f"2026-01-0{day}.csv.gz" for day in (1, 2, 3)]
+    assert [file.name for file in logs] == [f"2024-01-0{day}.csv.gz" for day in (1, 2, 3)]
     log = pa.concat_tables([pa.csv.read_csv(file) for file in logs])
     truth = pq.read_table(folder / "truth.parquet")
     for name in ("user_id", "item_id", "channel", "timestamp"):
@@ -173,7 +173,7 @@ def test_writing_the_same_sample_again_touches_nothing_and_another_one_leaves_no
     before = state(folder)
     assert state(write(folder, rows=2000, domains=3, days=4)) == before
     after = state(write(folder, rows=2000, domains=3, days=3, seed=1))
-    assert "2026-01-04.csv.gz" in before and "2026-01-04.csv.gz" not in after
+    assert "2024-01-04.csv.gz" in before and "2024-01-04.csv.gz" not in after
     assert after["truth.parquet"] != before["truth.parquet"]
     assert [path.name for path in tmp_path.iterdir()] == ["sample"]
 
