@@ -1,0 +1,102 @@
+"""The evaluation: TFMA's figures equal scikit-learn's, and every odd domain has a defined outcome."""
+
+import math
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
+from sklearn.metrics import log_loss, roc_auc_score
+from tiny_model import save_tiny
+
+from components.domain_evaluator.evaluate import NoTestRowsError, evaluate
+from components.domain_evaluator.settings import EvaluationSettings
+from schema.log_schema import LogSchema
+
+LOG = LogSchema(domain="channel", label={"column": "click"}, features={"rate": {"kind": "numeric"}})
+SETTINGS = EvaluationSettings(min_rows=50, min_each_class=5)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Domains: two usual ones, one of clicks only, one with too few rows."""
+    rng = np.random.default_rng(0)
+    rate = rng.uniform(0.05, 0.95, 1000).astype(np.float32)
+    label = (rng.random(1000) < rate).astype(int)
+    domain = np.array(["news"] * 500 + ["sport"] * 400 + ["clicks"] * 70 + ["tiny"] * 30)
+    label[domain == "clicks"] = 1
+    return domain, rate, label
+
+
+@pytest.fixture(scope="module")
+def test_file(rows, tmp_path_factory):
+    path = tmp_path_factory.mktemp("examples") / "data-00000.gz"
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for domain, rate, label in zip(*rows, strict=True):
+            example = tf.train.Example()
+            example.features.feature["channel"].bytes_list.value.append(domain.encode())
+            example.features.feature["rate"].float_list.value.append(rate)
+            example.features.feature["label"].int64_list.value.append(label)
+            writer.write(example.SerializeToString())
+    return str(path)
+
+
+def run(test, candidate, baseline, output):
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"]))
+    baseline = baseline and str(baseline)
+    return evaluate(pipeline, test, str(candidate), baseline, str(output), LOG, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def measured(test_file, tmp_path_factory):
+    place = tmp_path_factory.mktemp("evaluation")
+    candidate, baseline = save_tiny(place / "candidate"), save_tiny(place / "baseline", scale=0.5)
+    return run([test_file], candidate, baseline, place / "out")
+
+
+@pytest.mark.parametrize("domain", [None, "news", "sport"])
+def test_figures_equal_scikit_learn(measured, rows, domain):
+    mask = np.full(1000, True) if domain is None else rows[0] == domain
+    rate, label = rows[1][mask], rows[2][mask]
+    figures = measured["overall"] if domain is None else measured["domains"][domain]
+    assert figures["auc"] == pytest.approx(roc_auc_score(label, rate), abs=1e-4)
+    assert figures["logloss"] == pytest.approx(log_loss(label, rate.astype(float)), abs=1e-4)
+    assert figures["calibration"] == pytest.approx(rate.mean() / label.mean(), abs=1e-4)
+    assert (figures["rows"], figures["positives"]) == (mask.sum(), label.sum())
+
+
+def test_one_class_and_tiny_domains_are_too_few_and_left_out_of_the_mean(measured):
+    domains = measured["domains"]
+    for name in ("clicks", "tiny"):
+        assert domains[name]["auc"] is None
+        assert domains[name]["status"] == "too few"
+    mean = (domains["news"]["auc"] + domains["sport"]["auc"]) / 2
+    assert measured["overall"]["mean_domain_auc"] == pytest.approx(mean)
+
+
+def test_baseline_is_measured_on_the_same_rows(measured):
+    baseline = measured["baseline"]
+    assert baseline["overall"]["rows"] == 1000
+    assert baseline["overall"]["auc"] == pytest.approx(measured["overall"]["auc"], abs=1e-3)
+    assert baseline["overall"]["calibration"] == pytest.approx(measured["overall"]["calibration"] / 2)
+    assert measured["baseline_note"] is None
+
+
+def test_a_baseline_that_does_not_load_is_said_and_left_out(test_file, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "saved_model.pb").write_bytes(b"not a model")
+    measured = run([test_file], save_tiny(tmp_path / "candidate"), broken, tmp_path / "out")
+    assert measured["baseline"] is None
+    assert "does not load" in measured["baseline_note"]
+    assert math.isfinite(measured["overall"]["auc"])
+
+
+def test_an_empty_test_split_is_an_error(tmp_path):
+    with pytest.raises(NoTestRowsError, match="no files"):
+        run([], tmp_path, None, tmp_path / "out")
+    empty = tmp_path / "data-00000.gz"
+    tf.io.TFRecordWriter(str(empty), "GZIP").close()
+    with pytest.raises(NoTestRowsError, match="no rows"):
+        run([str(empty)], save_tiny(tmp_path / "candidate"), None, tmp_path / "out")

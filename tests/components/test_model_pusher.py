@@ -1,0 +1,229 @@
+"""The push: a whole version or none, numbers that only grow, and the version found again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+from tfx.types import standard_artifacts
+from tiny_model import save_tiny
+
+from components.latest_blessed_model.component import LatestBlessedModel
+from components.latest_blessed_model.versions import latest_version, versions
+from components.model_pusher import push as push_module
+from components.model_pusher.component import ModelPusher
+from components.model_pusher.push import PushError, push
+from components.model_pusher.settings import PushSettings
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    return [save_tiny(place / str(i), scale=1 / (i + 1)) for i in range(3)]
+
+
+@pytest.fixture
+def target(tmp_path):
+    return PushSettings(path=str(tmp_path / "serving"))
+
+
+def numbers(target):
+    return [version.number for version in versions(target.path)]
+
+
+def visible(target):
+    return sorted(name for name in os.listdir(target.path) if not name.startswith("."))
+
+
+def test_a_pushed_version_is_whole_loads_and_says_where_it_comes_from(models, target):
+    pushed = push(models[0], target, "run-a")
+    assert (pushed.version, pushed.new) == (1, True)
+    assert tf.saved_model.load(str(pushed.folder)).signatures["serving_default"]
+    about = json.loads((pushed.folder / "assets.extra/mdr_push.json").read_text())
+    assert (about["version"], about["run_key"]) == (1, "run-a")
+    assert visible(target) == ["1"]
+
+
+def test_pushing_the_same_model_of_the_same_run_again_makes_no_second_version(models, target):
+    push(models[0], target, "run-a")
+    assert not push(models[0], target, "run-a").new
+    assert push(models[0], target, "run-b").version == 2
+
+
+def test_numbers_only_grow_even_when_the_newest_version_was_deleted(models, target):
+    push(models[0], target, "a")
+    newest = push(models[1], target, "b").folder
+    shutil.rmtree(newest)
+    assert push(models[2], target, "c").version == 3
+
+
+def test_only_the_last_versions_are_kept(models, target):
+    target = target.model_copy(update={"keep": 2})
+    for key, model in zip("abc", models, strict=True):
+        push(model, target, key)
+    assert numbers(target) == [2, 3]
+
+
+def break_weights(folder):
+    variables = next((folder / "variables").glob("*.data*"))
+    variables.write_bytes(variables.read_bytes()[:-3])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda f: (f / "saved_model.pb").write_bytes(b"no model"), break_weights],
+    ids=["graph", "weights"],
+)
+def test_a_corrupt_model_is_not_pushed_and_the_old_version_stays(models, target, tmp_path, damage):
+    push(models[0], target, "a")
+    broken = tmp_path / "broken"
+    shutil.copytree(models[1], broken)
+    damage(broken)
+    with pytest.raises(PushError, match="does not load"):
+        push(broken, target, "b")
+    assert visible(target) == ["1"]
+    assert not list(tmp_path.glob("serving/.staging-*"))
+
+
+def test_an_answer_that_is_not_finite_is_not_pushed(target, tmp_path):
+    with pytest.raises(PushError, match="not finite"):
+        push(save_tiny(tmp_path / "nan", scale=float("nan")), target, "a")
+    assert visible(target) == []
+
+
+def test_a_model_without_warm_up_requests_is_not_pushed(models, target, tmp_path):
+    silent = tmp_path / "silent"
+    shutil.copytree(models[0], silent)
+    shutil.rmtree(silent / "assets.extra")
+    with pytest.raises(PushError, match="no warm-up requests"):
+        push(silent, target, "a")
+
+
+def test_a_target_that_is_a_file_is_named(models, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PushError, match=r"cannot push to .*file"):
+        push(models[0], PushSettings(path=str(tmp_path / "file")), "a")
+
+
+def test_a_target_that_cannot_be_made_is_named(models):
+    with pytest.raises(PushError, match="cannot push to /proc/"):
+        push(models[0], PushSettings(path="/proc/serving"), "a")
+
+
+def test_a_full_disk_leaves_the_target_as_it_was(models, target, monkeypatch):
+    push(models[0], target, "a")
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(push_module, "_flush", no_space)
+    with pytest.raises(PushError, match="No space left"):
+        push(models[1], target, "b")
+    assert visible(target) == ["1"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from components.model_pusher import push as p
+from components.model_pusher.settings import PushSettings
+def stop(*_):
+    print("staged", flush=True)
+    time.sleep(60)
+p.compare_answers = stop
+p.push(Path(sys.argv[1]), PushSettings(path=sys.argv[2]), "killed")
+"""
+
+
+def test_a_push_killed_while_staging_leaves_nothing_and_the_next_one_works(models, target):
+    push(models[0], target, "a")
+    command = [sys.executable, "-c", KILLED, str(models[1]), target.path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline().strip() == "staged"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert visible(target) == ["1"]
+    assert push(models[1], target, "b").version == 2
+    assert not [name for name in os.listdir(target.path) if name.startswith(".staging-")]
+
+
+TOGETHER = """
+import sys, time
+from pathlib import Path
+from components.model_pusher.push import push
+from components.model_pusher.settings import PushSettings
+print("ready", flush=True)
+sys.stdin.readline()
+push(Path(sys.argv[1]), PushSettings(path=sys.argv[2]), sys.argv[3])
+"""
+
+
+def test_two_pushes_at_once_get_two_versions(models, target):
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", TOGETHER, str(models[i]), target.path, f"run-{i}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    assert [process.stdout.readline().strip() for process in processes] == ["ready", "ready"]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert numbers(target) == [1, 2]
+    assert {version.run_key for version in versions(target.path)} == {"run-0", "run-1"}
+
+
+def artifacts(tmp_path, model, blessed):
+    source, blessing = standard_artifacts.Model(), standard_artifacts.ModelBlessing()
+    source.uri = str(tmp_path / "model")
+    shutil.copytree(model, tmp_path / "model" / "Format-Serving")
+    blessing.set_int_custom_property("blessed", blessed)
+    return source, blessing, standard_artifacts.PushedModel()
+
+
+@pytest.mark.parametrize("blessed", [0, 1])
+def test_only_a_blessed_model_is_pushed(models, target, tmp_path, blessed):
+    model, blessing, pushed = artifacts(tmp_path, models[0], blessed)
+    ModelPusher.test_call(
+        model=model,
+        blessing=blessing,
+        pushed_model=pushed,
+        push=target.model_dump_json(),
+        run_key="a",
+        code="",
+    )
+    assert numbers(target) == [1] * blessed
+    assert pushed.get_int_custom_property("pushed") == blessed
+    expected = f"{target.path}/1" if blessed else ""
+    assert pushed.get_string_custom_property("pushed_destination") == expected
+
+
+def test_the_latest_version_of_another_run_is_found_and_copied(models, target, tmp_path):
+    assert latest_version(target.path, "a") is None
+    push(models[0], target, "a")
+    push(models[1], target, "b")
+    assert latest_version(target.path, "c").number == 2
+    assert latest_version(target.path, "b").number == 1
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "baseline")
+    LatestBlessedModel.test_call(model=model, push=target.path, run_key="b", as_of="1", code="")
+    assert model.get_int_custom_property("found") == 1
+    assert model.get_int_custom_property("version") == 1
+    assert tf.saved_model.load(str(tmp_path / "baseline" / "Format-Serving")).signatures
+
+
+def test_no_version_is_said_and_nothing_copied(tmp_path):
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "baseline")
+    LatestBlessedModel.test_call(model=model, push=str(tmp_path / "none"), run_key="a", as_of="", code="")
+    assert model.get_int_custom_property("found") == 0
+    assert not (tmp_path / "baseline").exists()
