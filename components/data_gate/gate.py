@@ -6,9 +6,9 @@ import tfx  # noqa: F401 - first: it stands in for a part of tfx-bsl that TFDV i
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
+from components.data_gate.feature_statistics import by_column, is_strings, present, rows, value_counts
 from components.data_gate.findings import Finding
 from components.data_gate.settings import ChecksSettings
-from components.feature_statistics import by_column, is_strings, present, rows, value_counts
 from schema.log_schema import LABEL, TIME, LogSchema
 
 Statistics = statistics_pb2.DatasetFeatureStatisticsList

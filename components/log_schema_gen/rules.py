@@ -7,8 +7,8 @@ import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.data_gate.feature_statistics import by_column, value_counts
 from components.data_gate.settings import ChecksSettings
-from components.feature_statistics import by_column, value_counts
 from schema.log_schema import LABEL, TIME, LogSchema
 
 TYPE_NAMES = {schema_pb2.INT: "INT", schema_pb2.FLOAT: "FLOAT", schema_pb2.BYTES: "BYTES"}

@@ -14,10 +14,10 @@ from tfx.types import standard_artifacts
 import tensorflow_data_validation as tfdv
 
 from components.data_gate.component import GATE_FILE, DataGate
+from components.data_gate.feature_statistics import by_column
 from components.data_gate.findings import DataGateError, Finding
 from components.data_gate.gate import judge, unseen_share
 from components.data_gate.settings import ChecksSettings
-from components.feature_statistics import by_column
 from components.log_schema_gen.component import LogSchemaGen
 from components.log_schema_gen.rules import infer
 from schema.log_schema import LogSchema
