@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -159,12 +160,20 @@ def ingest(
 
 def main() -> None:
     """Run the command line; an error a person can act on is one message, not a traceback."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _hide_native_log()
     try:
         app()
     except (ValueError, RuntimeError, OSError) as error:
         errors.print(f"mdr: {error}", highlight=False, markup=False, style="red", soft_wrap=True)
         raise SystemExit(getattr(error, "status", 2)) from None
+
+
+def _hide_native_log() -> None:
+    """Keep what TensorFlow's C++ prints away from the terminal; Python's own messages still go there."""
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    errors.file = sys.stderr
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 if __name__ == "__main__":

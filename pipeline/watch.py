@@ -43,9 +43,9 @@ class Watch:
                 if event["state"] != "running":
                     figures["ended"] = event["at"]
                 if not self._console.is_terminal and name != "start":
-                    self._console.print(self._line(name), highlight=False)
+                    self._say(self._line(name))
             elif not self._console.is_terminal and "validated" in event:
-                self._console.print(f"  {name}: {note(figures)}", highlight=False)
+                self._say(f"  {name}: {note(figures)}")
 
     @property
     def failure(self) -> tuple[str, str]:
@@ -55,6 +55,9 @@ class Watch:
                 return name, figures.get("error", "")
         running = [name for name, figures in self.components.items() if figures.get("state") == "running"]
         return (running[-1] if running else "start"), "the process ended without a word; see the log."
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def _line(self, name: str) -> str:
         figures = self.components[name]

@@ -43,13 +43,14 @@ class DomainDense(keras.layers.Layer):
 
     def call(self, x, domain):
         """Map `(batch, width)` and domain indices `(batch,)` to `(batch, units)`."""
-        bias = ops.take(self.bias, domain, axis=0)
+        kernel, bias = ops.cast(self.kernel, x.dtype), ops.cast(self.bias, x.dtype)
+        bias = ops.take(bias, domain, axis=0)
         if self.n_domains <= DENSE_DOMAINS:
-            every = ops.matmul(ops.expand_dims(x, 0), self.kernel)  # (domains, batch, units)
+            every = ops.matmul(ops.expand_dims(x, 0), kernel)  # (domains, batch, units)
             own = ops.transpose(ops.one_hot(domain, self.n_domains, dtype=x.dtype))
             y = ops.sum(every * ops.expand_dims(own, 2), axis=0)
         else:
-            y = ops.squeeze(ops.matmul(ops.expand_dims(x, 1), ops.take(self.kernel, domain, axis=0)), 1)
+            y = ops.squeeze(ops.matmul(ops.expand_dims(x, 1), ops.take(kernel, domain, axis=0)), 1)
         return self.activation(y + bias)
 
     def compute_output_shape(self, x_shape, domain_shape=None):

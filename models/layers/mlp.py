@@ -83,6 +83,8 @@ class Experts(keras.layers.Layer):
         """Map `(batch, width)` to `(batch, n_experts, units[-1])`."""
         x = ops.expand_dims(x, 0)  # experts first: (1 or experts, batch, width)
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
+            # Keras casts a weight to a lower precision in most operations, but not in a matmul of two ranks.
+            kernel, bias = ops.cast(kernel, x.dtype), ops.cast(bias, x.dtype)
             x = ops.relu(ops.matmul(x, kernel) + ops.expand_dims(bias, 1))
             x = self._drop(x, training=training)
         return ops.transpose(x, (1, 0, 2))

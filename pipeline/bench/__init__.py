@@ -1,0 +1,1 @@
+"""Measurements: every table of docs/ comes from here."""
