@@ -86,9 +86,7 @@ def own_settings(entry: Entry, values: dict[str, Any]) -> Settings:
     except ValidationError as error:
         allowed = ", ".join(entry.cls.Settings.model_fields) or "none"
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise ValueError(
-            f"settings of {entry.name}: {'; '.join(faults)}. Settings it has: {allowed}."
-        ) from None
+        raise ValueError(f"settings of {entry.name}: {'; '.join(faults)}. Allowed: {allowed}.") from None
 
 
 def check(model: ModelSettings, learning: LearningSettings) -> None:

@@ -1,6 +1,8 @@
 """The pipeline: one function, read from top to bottom, that both runners use."""
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -40,6 +42,12 @@ class Launch:
     review: str = ""
 
 
+def _content(config: Config) -> str:
+    """Return a hash of the curated schema file, since its path alone would not show that it was edited."""
+    file = config.checks.schema_file
+    return "-" + hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
+
+
 def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     """Return the components of one run, in the order in which a row passes them.
 
@@ -65,7 +73,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         log=log,
         checks=config.checks.model_dump_json(),
         review=launch.review,
-        code=code_version("components/log_schema_gen"),
+        code=code_version("components/log_schema_gen", "components/data_gate") + _content(config),
     )
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
@@ -87,6 +95,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
         custom_config={"log": log, "code": code_version("components/transform")},
         disable_statistics=True,
+        disable_analyzer_cache=True,
     )
     transform.add_upstream_node(data_gate)
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from models.architectures.base import create_model
 from models.features import FeatureSpec, InputField
-from models.registry import WORDS, Entry, entries
+from models.registry import entries
 from models.settings import ModelSettings
 
 # The standard shape that parameters are counted at: 10 fields of 1,000 values, 10 domains.

@@ -1,5 +1,7 @@
 """Checks a config against the logs themselves, before any work starts."""
 
+from pathlib import Path
+
 from components.log_example_gen.settings import SplitSettings
 from components.log_example_gen.sources import column_names
 from models.registry import WORDS, names
@@ -16,6 +18,9 @@ def check_data(config: Config) -> None:
         ConfigError: lists every fault, with key, value and nearest match.
     """
     faults = [*_model_faults(config), *_split_faults(config.split, config.log)]
+    schema_file = config.checks.schema_file
+    if schema_file and not Path(schema_file).is_file():
+        faults.append(f"checks.schema_file is {schema_file!r}, which is not a file.")
     try:
         there = column_names(config.data)
     except (ValueError, OSError) as error:

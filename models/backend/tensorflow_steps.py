@@ -33,8 +33,7 @@ class Steps(BaseSteps):
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
         """Return the loss of one batch and its gradients, one array per trainable weight."""
         loss, gradients = self._compiled_gradients(_tensors(batch))
-        dense = [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
-        return float(self._check(loss.numpy()[None])[0]), dense
+        return float(self._check(loss.numpy()[None])[0]), [gradient.numpy() for gradient in gradients]
 
     def apply(self, gradients: list[np.ndarray]) -> None:
         """Take one optimizer step along given gradients."""
@@ -66,7 +65,9 @@ class Steps(BaseSteps):
             loss += sum(self.model.losses)
         variables = [variable.value for variable in self.model.trainable_variables]
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return tf.cast(loss, tf.float32), gradients
+        # An embedding's gradient comes as slices. Keras would square each slice by itself for Adam's second
+        # moment, and a row that stands twice in a batch would move otherwise than on the other backend.
+        return tf.cast(loss, tf.float32), [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
 def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:

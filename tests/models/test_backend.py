@@ -1,0 +1,209 @@
+"""The primitives that learning methods stand on, on both Keras backends."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from conftest_models import SPEC, make_columns
+
+from models.architectures.base import create_model
+from models.backend import create_steps
+from models.backend.base import NonFiniteLossError
+from models.settings import ModelSettings
+
+SMALL = {
+    "shared_bottom": {"bottom_units": (8,), "tower_units": (4,)},
+    "mmoe": {"n_experts": 2, "expert_units": (8,)},
+}
+
+
+def build(architecture="mmoe", seed=0, share=0.1):
+    keras.utils.set_random_seed(seed)
+    settings = ModelSettings(
+        architecture=architecture, settings=SMALL[architecture], embedding_dim=4, unknown_domain_share=share
+    )
+    model = create_model(SPEC, settings, embedding_l2=1e-4)
+    return model, create_steps(model, keras.optimizers.Adam(0.01))
+
+
+def chunk(steps=3, batch=16, seed=0):
+    columns = make_columns(steps * batch, seed)
+    return columns.take(np.arange(columns.rows), steps)
+
+
+def batch(rows=16):
+    return {name: array[0] for name, array in chunk(1, rows).items()}
+
+
+def without_dropout(model):
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+
+
+def loss_of(model, one):
+    inputs = {name: array for name, array in one.items() if name != "label"}
+    logits = model(inputs, training=True)
+    return float(keras.ops.mean(model.row_losses(one["label"], logits)) + sum(model.losses))
+
+
+def test_a_chunk_is_the_same_as_its_batches_one_by_one():
+    _, whole = build()
+    _, single = build()
+    losses = whole.train(chunk())
+    each = [single.train({name: array[i : i + 1] for name, array in chunk().items()})[0] for i in range(3)]
+    np.testing.assert_allclose(losses, each, rtol=1e-5)
+    for a, b in zip(whole.snapshot(), single.snapshot(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_gradients_are_those_of_the_loss():
+    model, steps = build(share=0.0)
+    without_dropout(model)
+    one = batch()
+    loss, gradients = steps.gradients(one)
+    assert loss == pytest.approx(loss_of(model, one), rel=1e-5)
+    bias = model.tower.weights[-1]  # of the logit, one per domain
+    position = [w is bias for w in model.trainable_variables].index(True)
+    step = 1e-2
+    value = bias.numpy()
+    value[0, 0] += step
+    bias.assign(value)
+    above = loss_of(model, one)
+    value[0, 0] -= 2 * step
+    bias.assign(value)
+    below = loss_of(model, one)
+    assert gradients[position][0, 0] == pytest.approx((above - below) / (2 * step), rel=2e-2)
+
+
+def test_gradients_then_apply_is_a_training_step():
+    _, one_call = build()
+    _, two_calls = build()
+    one_call.train(chunk(steps=1))
+    _, gradients = two_calls.gradients(batch())
+    two_calls.apply(gradients)
+    for a, b in zip(one_call.snapshot(), two_calls.snapshot(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_snapshot_brings_back_every_weight_seed_and_slot_bit_for_bit():
+    _, steps = build()
+    steps.train(chunk())
+    before = steps.snapshot()
+    first = steps.train(chunk(seed=1))
+    changed = [not np.array_equal(a, b) for a, b in zip(before, steps.snapshot(), strict=True)]
+    assert sum(changed) > len(changed) / 2
+    steps.restore(before)
+    for a, b in zip(before, steps.snapshot(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(steps.train(chunk(seed=1)), first)  # dropout's seeds came back, too
+
+
+def test_a_snapshot_of_another_model_is_refused():
+    _, mmoe = build()
+    _, other = build("shared_bottom")
+    with pytest.raises(ValueError, match="another model"):
+        mmoe.restore(other.snapshot())
+
+
+def test_move_is_a_weighted_difference_and_leaves_the_slots():
+    model, steps = build()
+    origin = steps.weights()
+    steps.train(chunk())
+    trained, slots = steps.weights(), [v.numpy() for v in steps.optimizer.variables]
+    steps.move(origin, 0.25)
+    for start, end, variable in zip(origin, trained, model.trainable_variables, strict=True):
+        np.testing.assert_allclose(variable.numpy(), start + 0.25 * (end - start), rtol=1e-5, atol=1e-7)
+    for slot, variable in zip(slots, steps.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(slot, variable.numpy())
+
+
+def test_rows_of_weight_zero_do_not_count():
+    _, all_rows = build(share=0.0)
+    _, half = build(share=0.0)
+    one = batch(16)
+    weight = np.repeat([2.0, 0.0], 8).astype("float32")
+    changed = {name: array.copy() for name, array in one.items()}
+    changed["label"][8:] = 1 - changed["label"][8:]
+    a = all_rows.gradients({**one, "weight": weight})[1]
+    b = half.gradients({**changed, "weight": weight})[1]
+    for left, right in zip(a, b, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-7)
+
+
+def test_a_loss_that_is_not_a_number_is_an_error():
+    _, steps = build()
+    bad = chunk()
+    bad["price"][1, 0] = np.nan
+    with pytest.raises(NonFiniteLossError, match="step 2 of 3"):
+        steps.train(bad)
+
+
+def test_predictions_are_probabilities_of_known_and_unknown_domains_alike():
+    _, steps = build()
+    one = {name: array for name, array in batch().items() if name != "label"}
+    one["channel"][:] = np.arange(16) % 4
+    scores = steps.predict(one)
+    assert scores.shape == (16,)
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_the_unknown_domain_learns_from_hidden_rows():
+    model, steps = build(share=0.5)
+    row = model.embedding._rows - 1
+    before = model.embedding.table.numpy()[row].copy()
+    steps.train(chunk())
+    assert np.any(model.embedding.table.numpy()[row] != before)
+    model, steps = build(share=0.0)
+    before = model.embedding.table.numpy()[row].copy()
+    steps.train(chunk())
+    np.testing.assert_array_equal(model.embedding.table.numpy()[row], before)
+
+
+def run_elsewhere() -> dict:
+    """What both backends must agree on, from weights that do not depend on the backend."""
+    from models.registry import names
+
+    answers = {}
+    for architecture in names("architectures"):
+        model, steps = build(architecture, share=0.0)
+        without_dropout(model)
+        rng = np.random.default_rng(3)
+        for variable in model.trainable_variables:
+            variable.assign(rng.normal(scale=0.3, size=variable.shape))
+        losses = steps.train(chunk())
+        inputs = {name: array for name, array in batch().items() if name != "label"}
+        answers[architecture] = {"losses": losses.tolist(), "scores": steps.predict(inputs).tolist()}
+    return answers
+
+
+def test_both_backends_train_every_architecture_alike():
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = "import json, test_backend as t; import keras; assert keras.backend.backend() == 'jax'; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(json.dumps(t.run_elsewhere()))"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    jax, here = json.loads(done.stdout.splitlines()[-1]), run_elsewhere()
+    assert jax.keys() == here.keys()
+    for name in here:
+        np.testing.assert_allclose(jax[name]["losses"], here[name]["losses"], rtol=1e-4)
+        np.testing.assert_allclose(jax[name]["scores"], here[name]["scores"], rtol=1e-3, atol=1e-5)
+
+
+JAX_TESTS = "snapshot or apply or move or chunk or number or rows"
+
+
+def test_the_primitives_on_the_jax_backend():
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-k", JAX_TESTS, __file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
