@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 
 from components.latest_blessed_model.versions import versions
 from components.log_example_gen.checks import as_lists, as_strings
@@ -41,6 +40,9 @@ def predict(model: Path, rows: Path, out: Path) -> int:
         named = "; ".join(f"no column {name!r}.{nearest(name, table.columns)}" for name in missing)
         raise ValueError(f"{rows}: {named} It has: {', '.join(table.columns)}.")
     columns = raw_columns(table, log)
+
+    import tensorflow as tf  # takes seconds: only once the rows are known to fit
+
     signature = tf.saved_model.load(str(folder)).signatures["columns"]
     scores = []
     for first in range(0, len(table), BATCH_ROWS):

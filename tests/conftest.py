@@ -37,12 +37,14 @@ class PipelineRun:
     Attributes:
         folder: its --out.
         config: its config file.
+        settings: the keys it overrides.
         killed_at: the component that ran when the first attempt was killed.
         resumed: the second attempt, which went to the end.
     """
 
     folder: Path
     config: Path
+    settings: tuple[str, ...]
     killed_at: str
     resumed: subprocess.CompletedProcess
 
@@ -62,17 +64,10 @@ def pipeline_run(tmp_path_factory) -> PipelineRun:
     sample = mdr("sample", "--out", place / "sample", "--rows", "8000", "--domains", "6", "--days", "6")
     assert sample.returncode == 0, sample.stderr
     config, folder = place / "sample" / "config.yaml", place / "run"
-    settings = [
-        "--set",
-        "learning.epochs=2",
-        "--set",
-        "learning.batch_size=256",
-        "--set",
-        "gate.overall.min_auc=0.5",
-    ]
+    settings = ("--set=learning.epochs=2", "--set=learning.batch_size=256")
     arguments = ["run", "--config", config, "--out", folder, *settings]
     killed_at = kill_when_running(arguments, folder, "Transform")
-    return PipelineRun(folder, config, killed_at, mdr(*arguments))
+    return PipelineRun(folder, config, settings, killed_at, mdr(*arguments))
 
 
 def kill_when_running(arguments: list, folder: Path, component: str) -> str:

@@ -1,0 +1,155 @@
+"""One whole run on this machine, through the command line, with real TFX, Beam, TFMA and ML Metadata."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import mdr
+
+COMPONENTS = {
+    "LogExampleGen",
+    "StatisticsGen",
+    "LogSchemaGen",
+    "ExampleValidator",
+    "DataGate",
+    "Transform",
+    "ItemPopularity",
+    "Trainer",
+    "LatestBlessedModel",
+    "DomainEvaluator",
+    "DomainGate",
+    "ModelPusher",
+}
+
+
+@pytest.fixture(scope="module")
+def figures(pipeline_run):
+    done = mdr("report", "--run", pipeline_run.folder, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_killed_run_goes_on_from_the_last_finished_component(pipeline_run):
+    assert pipeline_run.resumed.returncode == 0, pipeline_run.resumed.stdout + pipeline_run.resumed.stderr
+    states = pipeline_run.states()
+    assert set(states) == COMPONENTS
+    assert states[pipeline_run.killed_at] == "complete"
+    before = {name for name, state in states.items() if state == "cached"}
+    assert {"LogExampleGen", "StatisticsGen", "LogSchemaGen", "DataGate"} <= before
+    assert states["Trainer"] == "complete"
+
+
+def test_it_ends_with_the_table_and_where_everything_is(pipeline_run):
+    printed = pipeline_run.resumed.stdout
+    assert "all rows" in printed
+    assert "channel_01" in printed
+    for place in ("serving/1", "report.html", "metadata.sqlite"):
+        assert str(pipeline_run.folder / place) in printed
+
+
+def test_the_figures_for_machines(pipeline_run, figures):
+    assert figures["model"] == "mmoe"
+    assert figures["blessed"] is True
+    assert figures["pushed_to"] == str(pipeline_run.folder / "serving" / "1")
+    assert len(figures["domains"]) == 6
+    for measured in (figures["overall"], *figures["domains"].values()):
+        assert {"auc", "logloss", "calibration", "rows", "positives"} <= set(measured)
+    assert sum(domain["rows"] for domain in figures["domains"].values()) == figures["overall"]["rows"]
+    assert 0.5 < figures["overall"]["auc"] < 1
+
+
+def test_the_pushed_model_answers_through_both_signatures_alike(pipeline_run, figures):
+    model = tf.saved_model.load(figures["pushed_to"])
+    example = tf.train.Example()
+    for name, value in {
+        "channel": b"channel_02",
+        "user_id": b"7",
+        "item_id": b"9",
+        "device": b"phone",
+    }.items():
+        example.features.feature[name].bytes_list.value.append(value)
+    example.features.feature["price"].float_list.value.append(12.5)
+    [by_example] = model.signatures["serving_default"](tf.constant([example.SerializeToString()])).values()
+    columns = {
+        name: tf.constant([[b""]] if spec.shape.rank == 2 else [b""])
+        for name, spec in model.signatures["columns"].structured_input_signature[1].items()
+        if spec.dtype == tf.string
+    }
+    columns |= {name: tf.constant([value]) for name, value in given.items()} | {"price": tf.constant([12.5])}
+    [by_column] = model.signatures["columns"](**columns).values()
+    np.testing.assert_allclose(by_example, by_column, atol=1e-6)
+    columns |= {"channel": tf.constant(["never seen"]), "price": tf.constant([float("nan")])}
+    [unknown] = model.signatures["columns"](**columns).values()
+    assert 0 < unknown.numpy()[0] < 1
+
+
+def test_predict_scores_a_file_as_the_evaluation_saw_it(pipeline_run, figures, tmp_path):
+    log = sorted((pipeline_run.config.parent / "logs").iterdir())[-1]
+    out = tmp_path / "scored.csv"
+    done = mdr("predict", "--model", pipeline_run.folder / "serving", log, "--out", out)
+    assert done.returncode == 0, done.stderr
+    with open(out) as file:
+        scored = list(csv.DictReader(file))
+    assert len(scored) == figures["overall"]["rows"]  # the last day is the test split
+    clicks = np.array([float(row["clicked"]) for row in scored])
+    scores = np.array([float(row["probability"]) for row in scored])
+    assert clicks.sum() == figures["overall"]["positives"]
+    assert scores.mean() / clicks.mean() == pytest.approx(figures["overall"]["calibration"], abs=1e-3)
+
+
+def test_predict_names_a_missing_column_and_what_is_no_model(pipeline_run, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("chanel,user_id\nx,1\n")
+    done = mdr("predict", "--model", pipeline_run.folder / "serving", rows)
+    assert done.returncode == 2
+    assert "no column 'channel'. Did you mean 'chanel'?" in done.stderr
+    done = mdr("predict", "--model", tmp_path, rows)
+    assert "neither a model that mdr pushed" in done.stderr
+
+
+def test_the_page_holds_every_domain_and_needs_no_network(pipeline_run, figures):
+    page = (pipeline_run.folder / "report.html").read_text()
+    assert all(name in page for name in figures["domains"])
+    assert "Go." in page
+    assert 'src="http' not in page
+
+
+def test_a_second_run_reuses_everything_and_a_failed_gate_pushes_nothing(pipeline_run):
+    again = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *pipeline_run.settings)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert set(pipeline_run.states().values()) == {"cached"}
+
+    strict = [*pipeline_run.settings, "--set=gate.overall.min_auc=0.99"]
+    failed = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *strict)
+    assert failed.returncode == 3
+    assert "all rows: AUC" in failed.stdout
+    assert "nothing was pushed" in failed.stdout
+    states = pipeline_run.states()
+    assert (states["Trainer"], states["DomainGate"]) == ("cached", "complete")
+    serving = [path.name for path in (pipeline_run.folder / "serving").iterdir() if path.name[0] != "."]
+    assert serving == ["1"]
+
+
+def test_two_runs_on_one_folder_the_second_says_so(pipeline_run):
+    from filelock import FileLock
+
+    with FileLock(pipeline_run.folder / ".lock"):
+        done = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder)
+    assert done.returncode == 1
+    assert "another run works in" in done.stderr
+
+
+def test_what_does_not_fit_is_found_before_anything_is_written(pipeline_run, tmp_path):
+    done = mdr(
+        "run",
+        *("--config", pipeline_run.config, "--out", tmp_path / "run"),
+        *("--set", "log.domain=chanel", "--set", "model.architecture=mmo", "--set", "log.time=null"),
+    )
+    assert done.returncode == 2
+    assert "log.domain: the logs have no column 'chanel'" in done.stderr
+    assert "Did you mean 'channel'?" in done.stderr
+    assert "'mmo'" in done.stderr
+    assert "split.by is 'time', but log.time is not set" in done.stderr
+    assert not (tmp_path / "run").exists()
