@@ -63,12 +63,8 @@ def test_the_figures_for_machines(pipeline_run, figures):
 def test_the_pushed_model_answers_through_both_signatures_alike(pipeline_run, figures):
     model = tf.saved_model.load(figures["pushed_to"])
     example = tf.train.Example()
-    for name, value in {
-        "channel": b"channel_02",
-        "user_id": b"7",
-        "item_id": b"9",
-        "device": b"phone",
-    }.items():
+    given = {"channel": b"channel_02", "user_id": b"7", "item_id": b"9", "device": b"phone"}
+    for name, value in given.items():
         example.features.feature[name].bytes_list.value.append(value)
     example.features.feature["price"].float_list.value.append(12.5)
     [by_example] = model.signatures["serving_default"](tf.constant([example.SerializeToString()])).values()

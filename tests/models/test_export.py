@@ -1,0 +1,227 @@
+"""Feeding and export around the real Transform: the SavedModel answers as the model in memory does."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+from tensorflow_serving.apis import prediction_log_pb2
+
+from models import feeding, trainer
+from models.architectures.base import create_model
+from models.backend import create_steps
+from models.export import DESCRIPTION, WARM_UP, export
+from models.features import FeatureSpec
+from models.feeding import load_columns
+from models.settings import LearningSettings, ModelSettings
+from schema.log_schema import LogSchema
+
+sys.path.append(str(Path(__file__).parents[1] / "components"))
+from example_artifacts import artifact, encode, run_statistics_gen, run_transform, write_examples
+
+LOG = LogSchema.model_validate(
+    {
+        "domain": "channel",
+        "label": {"column": "click"},
+        "user": "user",
+        "features": {
+            "user": {"min_count": 2},
+            "tags": {"kind": "sequence", "max_length": 3},
+            "price": {"kind": "numeric"},
+            "age": {"kind": "numeric", "scale": "buckets", "buckets": 4},
+        },
+    }
+)
+ROWS = 1000
+
+
+def make_rows(count: int, seed: int) -> list[dict]:
+    random = np.random.default_rng(seed)
+    return [
+        {
+            "label": int(random.random() < 0.4),
+            "channel": str(random.choice(["news", "sport", "music"], p=[0.6, 0.3, 0.1])),
+            "user": None if random.random() < 0.1 else f"u{random.integers(40)}",
+            "tags": [f"t{tag}" for tag in random.integers(0, 9, random.integers(0, 5))],
+            "price": None if random.random() < 0.1 else float(random.normal(10, 4)),
+            "age": None if random.random() < 0.1 else float(random.integers(18, 70)),
+        }
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory):
+    """Real Transform output, and the raw rows of the test split."""
+    from tfx.types import standard_artifacts
+
+    from components.data_gate.settings import ChecksSettings
+    from components.log_schema_gen.component import LogSchemaGen
+
+    place = tmp_path_factory.mktemp("transform")
+    rows = {"train": make_rows(400, 0), "validation": make_rows(200, 1), "test": make_rows(ROWS, 2)}
+    examples = write_examples(place / "examples", rows)
+    schema = artifact(standard_artifacts.Schema, place / "schema")
+    LogSchemaGen.test_call(
+        statistics=run_statistics_gen(examples, place / "statistics"),
+        schema=schema,
+        log=LOG.model_dump_json(),
+        checks=ChecksSettings().model_dump_json(),
+        review="",
+        code="",
+    )
+    graph, out = run_transform(examples, schema, LOG, place / "transformed")
+    files = {split: tf.io.gfile.glob(f"{out.uri}/Split-{split}/*.gz") for split in rows}
+    return SimpleNamespace(graph=graph.uri, output=tft.TFTransformOutput(graph.uri), files=files, rows=rows)
+
+
+@pytest.fixture(scope="module")
+def spec(transformed):
+    return FeatureSpec.from_transform(LOG, transformed.output)
+
+
+@pytest.fixture(scope="module")
+def model(spec):
+    keras.utils.set_random_seed(0)
+    built = create_model(spec, ModelSettings(embedding_dim=4))
+    for weight in built.trainable_variables:  # as a trained model's, far from zero
+        weight.assign(np.random.default_rng(1).normal(scale=0.3, size=weight.shape))
+    return built
+
+
+@pytest.fixture(scope="module")
+def served(model, transformed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served") / "model"
+    export(model, transformed.output, LOG, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def columns(transformed, spec, tmp_path_factory):
+    return load_columns(transformed.files["test"], spec, tmp_path_factory.mktemp("cache") / "test")
+
+
+def dense(rows: list[dict]) -> dict[str, tf.Tensor]:
+    """Raw rows as a REST client would send them."""
+    longest = max(len(row["tags"]) for row in rows)
+    tags = [row["tags"] + [""] * (longest - len(row["tags"])) for row in rows]
+    nan = float("nan")
+    return {
+        "channel": tf.constant([row["channel"] for row in rows]),
+        "user": tf.constant([row["user"] or "" for row in rows]),
+        "tags": tf.constant(tags, tf.string, shape=(len(rows), longest)),
+        "price": tf.constant([nan if row["price"] is None else row["price"] for row in rows], tf.float32),
+        "age": tf.constant([nan if row["age"] is None else row["age"] for row in rows], tf.float32),
+    }
+
+
+def test_the_spec_holds_transform_s_sizes(spec, transformed):
+    by_name = {field.name: field for field in spec.fields}
+    assert spec.domains == ("news", "sport", "music")
+    assert by_name["user"].size == transformed.output.vocabulary_size_by_name("user") + 1
+    assert by_name["tags"].size == 9 + 1 + 1  # values, one OOV bucket, padding
+    assert (by_name["tags"].length, by_name["age"].size, by_name["price"].kind) == (3, 5, "numeric")
+
+
+def test_columns_are_all_rows_sorted_by_domain(columns, transformed):
+    assert columns.rows == ROWS
+    counts = [
+        sum(row["channel"] == name for row in transformed.rows["test"]) for name in ("news", "sport", "music")
+    ]
+    np.testing.assert_array_equal(np.diff(columns.offsets), [*counts, 0])
+    clicks = sum(row["label"] for row in transformed.rows["test"])
+    assert columns.arrays["label"].sum() == clicks
+    assert (columns.arrays["channel"][columns.domain_rows(1)] == 1).all()
+
+
+def test_columns_are_decoded_once_and_never_half_written(transformed, spec, tmp_path, monkeypatch):
+    load_columns(transformed.files["train"], spec, tmp_path / "cache")
+    monkeypatch.setattr(feeding, "_decode", None)  # a second decoding would fail
+    assert load_columns(transformed.files["train"], spec, tmp_path / "cache").rows == 400
+
+    def dies(files, spec, folder):
+        (folder / "0.npy").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(feeding, "_decode", dies)
+    with pytest.raises(KeyboardInterrupt):
+        load_columns(transformed.files["train"], spec, tmp_path / "other")
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_no_rows_at_all_is_an_error(spec, tmp_path):
+    with pytest.raises(ValueError, match="no rows"):
+        load_columns([], spec, tmp_path / "cache")
+
+
+def test_both_signatures_equal_the_model_in_memory(model, columns, served, transformed):
+    steps = create_steps(model, keras.optimizers.Adam())
+    inputs = {name: np.asarray(array) for name, array in columns.arrays.items() if name != "label"}
+    in_memory = np.sort(steps.predict(inputs))
+    signatures = tf.saved_model.load(str(served)).signatures
+    rows = transformed.rows["test"]
+    serialized = tf.constant([encode({k: v for k, v in row.items() if k != "label"}) for row in rows])
+    by_example = signatures["serving_default"](examples=serialized)["probability"].numpy()
+    by_column = signatures["columns"](**dense(rows))["probability"].numpy()
+    assert by_example.shape == (ROWS,)
+    np.testing.assert_allclose(by_column, by_example, atol=1e-6)
+    np.testing.assert_allclose(np.sort(by_example), in_memory, atol=1e-6)
+    order = np.argsort([["news", "sport", "music"].index(row["channel"]) for row in rows], kind="stable")
+    np.testing.assert_allclose(by_example[order], steps.predict(inputs), atol=1e-6)
+
+
+def test_an_unknown_domain_user_and_value_is_answered(served):
+    columns = dense([{"channel": "never seen", "user": "nobody", "tags": [], "price": None, "age": 1e9}])
+    [score] = tf.saved_model.load(str(served)).signatures["columns"](**columns)["probability"].numpy()
+    assert 0 < score < 1
+
+
+def test_warm_up_requests_and_description_lie_beside(served):
+    records = tf.data.TFRecordDataset(str(served / WARM_UP)).as_numpy_iterator()
+    requests = [prediction_log_pb2.PredictionLog.FromString(r).predict_log.request for r in records]
+    assert {r.model_spec.signature_name for r in requests} == {"serving_default", "columns"}
+    signatures = tf.saved_model.load(str(served)).signatures
+    for request in requests:
+        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        answer = signatures[request.model_spec.signature_name](**inputs)["probability"]
+        assert np.isfinite(answer).all()
+    about = json.loads((served / DESCRIPTION).read_text())
+    assert LogSchema.model_validate(about["log"]) == LOG
+    assert about["architecture"] == "mmoe"
+
+
+def test_weights_that_are_not_finite_are_never_exported(spec, transformed, tmp_path):
+    broken = create_model(spec, ModelSettings(embedding_dim=4))
+    weight = broken.trainable_variables[0]
+    value = weight.numpy()
+    value[0, 0] = np.nan
+    weight.assign(value)
+    with pytest.raises(ValueError, match="not finite"):
+        export(broken, transformed.output, LOG, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
+    learning = LearningSettings(epochs=1, batch_size=100)
+    arguments = SimpleNamespace(
+        custom_config={
+            "log": LOG.model_dump_json(),
+            "model": ModelSettings(embedding_dim=4).model_dump_json(),
+            "learning": learning.model_dump_json(),
+            "checkpoints": str(tmp_path / "checkpoints"),
+        },
+        transform_output=transformed.graph,
+        train_files=transformed.files["train"],
+        eval_files=transformed.files["validation"],
+        serving_model_dir=str(tmp_path / "model"),
+        model_run_dir=str(tmp_path / "logs"),
+    )
+    trainer.run_fn(arguments)
+    assert (tmp_path / "model" / "saved_model.pb").is_file()
+    assert json.loads((tmp_path / "logs" / "history.json").read_text())[0]["epoch"] == 1
+    assert not list((tmp_path / "checkpoints").iterdir())
