@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 import pyarrow.parquet as pq
-from isal import igzip
+from isal import igzip, igzip_lib
 
 from schema.rows import BadRow, Block
 
@@ -72,20 +72,21 @@ def csv_header(line: bytes, file: Path) -> list[str]:
 
 
 def _text_blocks(file: Path, kind: str) -> Iterator[Callable[[], Block]]:
-    rows_seen = False
+    rows_seen, good_bytes = False, 0
     try:
         with open_text(file) as stream:
             names, first_line = None, 1
             if kind == "csv":
                 names, first_line = csv_header(stream.readline(), file), 2
             for text in _whole_lines(stream):
-                rows_seen = True
+                rows_seen = rows_seen or bool(text.strip())
+                good_bytes += len(text)
                 yield lambda text=text, line=first_line: _parse(text, kind, names, line, file)
                 first_line += text.count(b"\n")
-    except (EOFError, igzip.BadGzipFile, OSError) as error:
-        if isinstance(error, OSError) and not isinstance(error, igzip.BadGzipFile):
-            raise
-        raise FileError(f"{file} is a broken gzip file: {error}") from None
+    except (EOFError, igzip.BadGzipFile, igzip_lib.IsalError) as error:
+        raise FileError(
+            f"{file} is a broken gzip file: {error} (after {good_bytes:,} bytes of whole rows)"
+        ) from None
     if not rows_seen:
         raise FileError(f"{file} has no rows.")
 
