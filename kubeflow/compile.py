@@ -1,6 +1,7 @@
 """Compiles the pipeline for Kubeflow Pipelines v2: the same graph as on one machine."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def compile_pipeline(config: Config, out: Path) -> None:
     )
     try:
         runner.run(pipeline)
+        with open(beside, "a", encoding="utf-8") as spec:  # TFX leaves it out of the bare spec
+            spec.write(f"defaultPipelineRoot: {json.dumps(config.kubeflow.pipeline_root)}\n")
         os.replace(beside, out)
     finally:
         beside.unlink(missing_ok=True)

@@ -85,9 +85,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=deep)
             if key in seen:
-                raise ConfigError(
-                    f"{node.start_mark.name}, line {key_node.start_mark.line + 1}: {key!r} twice."
-                )
+                line = key_node.start_mark.line + 1
+                raise ConfigError(f"{node.start_mark.name}, line {line}: the key {key!r} stands twice.")
             seen.add(key)
         return super().construct_mapping(node, deep)
 

@@ -1,0 +1,97 @@
+"""The graph: a change of code, data or settings reaches the parameters that TFX's cache compares."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+from conftest import mdr
+
+from kubeflow.compile import compile_pipeline
+from pipeline import graph
+from pipeline.config import load
+from pipeline.graph import Launch, create_components
+
+LAUNCH = Launch(fingerprint="f", run_key="r", baseline="", push="/serving")
+KFP_TYPES = {
+    "Examples",
+    "ExampleStatistics",
+    "ExampleAnomalies",
+    "Schema",
+    "TransformGraph",
+    "TransformCache",
+}
+KFP_TYPES |= {"Model", "ModelRun", "ModelEvaluation", "ModelBlessing", "PushedModel"}
+
+
+def parameters(config, launch=LAUNCH) -> dict[str, str]:
+    """Every component's parameters as text."""
+    return {
+        component.id: json.dumps(component.exec_properties, default=str, sort_keys=True)
+        for component in create_components(config, launch)
+    }
+
+
+def changed(before, after):
+    return {name for name in before if before[name] != after[name]}
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load("ciao")
+
+
+def test_new_code_of_a_room_runs_its_components_again(config, monkeypatch):
+    before = parameters(config)
+    real = graph.code_version
+    monkeypatch.setattr(graph, "code_version", lambda *places: real(*places) + "x" * ("models" in places))
+    assert changed(before, parameters(config)) == {"Trainer"}
+
+
+def test_new_data_runs_the_ingest_again(config):
+    assert changed(parameters(config), parameters(config, replace(LAUNCH, fingerprint="g"))) == {
+        "LogExampleGen"
+    }
+
+
+def test_an_edited_schema_file_runs_the_schema_again(config, tmp_path):
+    file = tmp_path / "schema.pbtxt"
+    file.write_text("")
+    checks = config.checks.model_copy(update={"schema_file": str(file)})
+    curated = config.model_copy(update={"checks": checks})
+    before = parameters(curated)
+    file.write_text("# reviewed\n")
+    assert changed(before, parameters(curated)) == {"LogSchemaGen"}
+
+
+def test_training_waits_for_the_data_gate(config):
+    by_name = {component.id: component for component in create_components(config, LAUNCH)}
+    for name in ("Transform", "ItemPopularity"):
+        assert by_name["DataGate"] in by_name[name].upstream_nodes
+
+
+def test_the_compiled_spec_is_the_same_graph_with_types_that_kubeflow_knows(config, tmp_path):
+    out = tmp_path / "deep" / "pipeline.yaml"
+    compile_pipeline(config.model_copy(update={"name": "my-logs"}), out)
+    spec = yaml.safe_load(out.read_text())
+    assert spec["pipelineInfo"]["name"] == "my-logs"
+    assert spec["defaultPipelineRoot"] == config.kubeflow.pipeline_root
+    tasks = spec["root"]["dag"]["tasks"]
+    assert set(tasks) == {component.id for component in create_components(config, LAUNCH)}
+    assert set(spec["root"]["inputDefinitions"]["parameters"]) == {"baseline-version", "data-fingerprint"}
+    containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
+    assert {container["image"] for container in containers} == {config.kubeflow.image}
+    assert "resolver" not in json.dumps(spec).lower()
+    titles = {
+        yaml.safe_load(artifact["artifactType"]["instanceSchema"])["title"].removeprefix("tfx.")
+        for component in spec["components"].values()
+        for artifact in component.get("outputDefinitions", {}).get("artifacts", {}).values()
+    }
+    assert titles <= KFP_TYPES
+    assert [path.name for path in out.parent.iterdir()] == ["pipeline.yaml"]
+
+
+def test_compile_says_which_ending_it_needs(tmp_path):
+    done = mdr("compile", "--config", "ciao", "--out", tmp_path / "pipeline.json")
+    assert done.returncode == 2
+    assert "must end in .yaml" in done.stderr
