@@ -30,8 +30,10 @@ def domain_auc(metrics: dict) -> str:
         customdata=[domains[name]["rows"] for name in names],
         hovertemplate="%{y}: %{x:.4f} over %{customdata:,} rows<extra></extra>",
     )
-    figure.add_vline(x=metrics["overall"]["auc"], line={"color": GREY, "dash": "dot"})
-    figure.update_layout(height=80 + 22 * max(len(names), 4), xaxis_title="AUC on the test split")
+    overall = metrics["overall"]["auc"]
+    if overall is not None:
+        figure.add_vline(x=overall, line_width=1.5, line_color=GREY, annotation_text="all rows")
+    figure.update_layout(height=110 + 22 * max(len(names), 4), xaxis_title="AUC on the test split")
     return _html(figure)
 
 
@@ -51,7 +53,7 @@ def training(history: list[dict]) -> str:
         height=300,
         xaxis={"title": "epoch", "dtick": 1},
         yaxis={"title": "loss"},
-        yaxis2={"title": "AUC", "overlaying": "y", "side": "right", "showgrid": False},
+        yaxis2={"title": "AUC", "tickformat": ".3f", "overlaying": "y", "side": "right", "showgrid": False},
     )
     return _html(figure)
 
@@ -59,8 +61,9 @@ def training(history: list[dict]) -> str:
 def _html(figure: go.Figure) -> str:
     figure.update_layout(
         template="simple_white",
-        margin={"l": 10, "r": 10, "t": 10, "b": 40},
-        legend={"orientation": "h", "y": 1.08},
+        margin={"l": 10, "r": 10, "t": 40, "b": 50},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        showlegend=True,
         font={"family": "system-ui, sans-serif", "size": 13},
     )
     figure.update_yaxes(automargin=True)

@@ -1,0 +1,80 @@
+"""The page in a real browser, and the odd cases it must say in words."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from pipeline.report import plots
+from pipeline.report.page import write_page
+from pipeline.report.terminal import verdict_lines
+from pipeline.results import load_results
+from pipeline.run_folder import RunFolder
+
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+FLAGS += " --disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=5000"
+
+
+@pytest.fixture
+def browser(tmp_path):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed: apt install chromium to test the page in a browser.")
+
+    def show(page, width):
+        command = [
+            chromium,
+            *FLAGS.split(),
+            f"--window-size={width},1500",
+            f"--user-data-dir={tmp_path / 'c'}",
+        ]
+        done = subprocess.run([*command, "--dump-dom", f"file://{page}"], capture_output=True, text=True)
+        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return done.stdout, console
+
+    return show
+
+
+@pytest.mark.parametrize("width", [400, 1200], ids=["phone", "desk"])
+def test_the_page_draws_its_plots_without_console_errors(pipeline_run, browser, width):
+    assert pipeline_run.resumed.returncode == 0
+    dom, console = browser(pipeline_run.folder / "report.html", width)
+    assert console == []
+    assert dom.count('class="main-svg"') >= 2
+    assert "channel_01" in dom
+
+
+@pytest.fixture
+def results(pipeline_run):
+    # The record of the last run in the folder may be one whose gate failed: its figures are the same.
+    return load_results(RunFolder(pipeline_run.folder))
+
+
+def rejected(results):
+    from dataclasses import replace
+
+    rule = {**results.verdict["rules"][0], "verdict": "fail", "text": "domain <b>x</b>: AUC too low: fail."}
+    return replace(results, verdict={"blessed": False, "baseline_note": "it is gone.", "rules": [rule]})
+
+
+def test_a_rejected_model_is_said_first_and_names_are_escaped(results, tmp_path):
+    write_page(rejected(results), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "No go." in page
+    assert "&lt;b&gt;x&lt;/b&gt;: AUC too low" in page
+    assert "<b>x</b>" not in page
+    assert "it is gone." in page
+    lines = "\n".join(verdict_lines(rejected(results)))
+    assert "AUC too low" in lines
+    assert "not blessed: 1 of 1 rules failed" in lines
+
+
+def test_undefined_figures_are_drawn_as_nothing():
+    none = {"auc": None, "logloss": None, "calibration": None, "rows": 3, "positives": 0, "status": "too few"}
+    html = plots.domain_auc({"overall": none, "domains": {"tiny": none}, "baseline": None})
+    assert "tiny" not in html
+
+
+def test_a_folder_without_a_run_says_how_to_start_one(tmp_path):
+    with pytest.raises(ValueError, match="holds no finished run; start one with mdr run"):
+        load_results(RunFolder(tmp_path))
