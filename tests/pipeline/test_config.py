@@ -1,11 +1,14 @@
 """The config: what is wrong is found before any work starts, and said with key, value and nearest match."""
 
+import json
+from pathlib import Path
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import BUILT_IN, load
+from pipeline.config import BUILT_IN, Config, load
 from pipeline.config_errors import ConfigError
 
 MINIMAL = {
@@ -126,3 +129,13 @@ def test_any_override_ends_in_a_config_or_a_config_error(text):
         assert "--set" in str(error)
     else:
         assert "=" in text
+
+
+def test_the_documented_defaults_are_those_of_the_code():
+    """docs/config.md shows every key, and its values are the defaults."""
+    text = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
+    shown = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
+    required = {"data": {"path": "logs"}, "log": json.loads(json.dumps(shown["log"]))}
+    for kind, feature in required["log"]["features"].items():
+        required["log"]["features"][kind] = {"kind": feature["kind"]}
+    assert json.loads(json.dumps(shown)) == Config.model_validate(required).model_dump(mode="json")
