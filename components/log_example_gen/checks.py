@@ -16,6 +16,7 @@ OLDEST = int(datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC).timestamp())
 FUTURE_SECONDS = 86_400  # clocks may differ by a day, not more
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 WHOLE_FLOAT = r"^([+-]?\d+)\.0+$"
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 TEXT_LENGTH = 200
 
 
@@ -38,11 +39,11 @@ class Checked:
         self._reason = np.full(block.table.num_rows, "", dtype=object)
         self.columns: dict[str, pa.Array] = {}
         for name in log.string_columns:
-            self.columns[name] = as_strings(self._column(name), is_id=name in (log.user, log.item))
+            self.columns[name] = as_strings(self._values(name), is_id=name in (log.user, log.item))
         for name in log.features_of("sequence"):
-            self.columns[name] = as_lists(self._column(name), log.features[name].separator)
+            self.columns[name] = as_lists(self._values(name, lists=True), log.features[name].separator)
         for name in log.features_of("numeric"):
-            self.columns[name] = pc.cast(self._numbers(name), pa.float32(), safe=False)
+            self.columns[name] = pc.cast(self._numbers(name, largest=FLOAT32_MAX), pa.float32(), safe=False)
         self._fail(self.columns[log.domain].is_null(), f"no domain ({log.domain})")
         if log.time:
             self.columns[TIME] = self._times(log, now)
@@ -65,14 +66,27 @@ class Checked:
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
+    def _values(self, name: str, lists: bool = False) -> pa.Array:
+        """Return a column whose values, or the values of whose `lists`, are no records or further lists."""
+        column = self._column(name)
+        is_list = lists and (pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
+        if pa.types.is_nested(column.type.value_type if is_list else column.type):
+            self._fail(column.is_valid(), f"{name} is no {'list of values' if lists else 'single value'}")
+            return pa.nulls(len(column), pa.string())
+        return column
+
     def _fail(self, mask: pa.Array, reason: str) -> None:
         """Give the rows of a mask a reason, unless they have one already."""
         if pc.any(mask).as_py():
             rows = mask.to_numpy(zero_copy_only=False).astype(bool) & (self._reason == "")
             self._reason[rows] = reason
 
-    def _numbers(self, name: str) -> pa.Array:
-        """Return a column as float64, null where missing; other text, NaN and infinity are faults."""
+    def _numbers(self, name: str, largest: float = np.inf) -> pa.Array:
+        """Return a column as float64, null where missing; other text, NaN and infinity are faults.
+
+        Args:
+            name: of the column. largest: numbers of a larger size are infinite to those who read them.
+        """
         column = self._column(name)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = _empty_to_null(column)
@@ -91,7 +105,8 @@ class Checked:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                 self._fail(column.is_valid(), f"{name} is no number")
                 return pa.nulls(len(column), pa.float64())
-        finite = pc.fill_null(pc.is_finite(numbers), True)
+        finite = pc.and_(pc.is_finite(numbers), pc.less_equal(pc.abs(numbers), largest))
+        finite = pc.fill_null(finite, True)
         self._fail(pc.invert(finite), f"{name} is NaN or infinite")
         return pc.if_else(finite, numbers, None)
 

@@ -49,13 +49,17 @@ def LogExampleGen(
     """
     settings = DataSettings.model_validate_json(data)
     split_settings = SplitSettings.model_validate_json(split)
+    log_schema = LogSchema.model_validate_json(log)
+    role = {"time": log_schema.time, "user": log_schema.user, "random": ""}[split_settings.by]
+    if role is None:
+        raise ValueError(f"split.by is {split_settings.by!r}, but log.{split_settings.by} is not set.")
     folder = Path(examples.uri)
     summaries = folder / ".summaries"  # the pipeline may run elsewhere: its result comes back as a file
     with beam_pipeline as pipeline:
         (
             pipeline
             | "Sources" >> beam.Create(sources(settings))
-            | "Ingest" >> IngestLogs(str(folder), LogSchema.model_validate_json(log), split_settings)
+            | "Ingest" >> IngestLogs(str(folder), log_schema, split_settings)
             | "ToJson" >> beam.Map(Summary.to_json)
             | "Save" >> beam.io.WriteToText(str(summaries / "summary"), num_shards=1)
         )

@@ -7,10 +7,12 @@ A block of text is parsed by pyarrow as a whole. Only when that fails, or when i
 import csv
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.json as pa_json
 import pyarrow.parquet as pq
@@ -28,30 +30,35 @@ class FileError(ValueError):
     """A file as a whole cannot be used; the message names it."""
 
 
-def read_blocks(file: Path, kind: str) -> Iterator[Callable[[], Block]]:
+def read_blocks(file: Path, kind: str, name: str) -> Iterator[Callable[[], Block]]:
     """Yield the blocks of a file, each as a function that parses it, so that threads can share the work.
 
     Args:
-        file: path of the file.
+        file: path of the file. name: what the blocks call it.
         kind: `csv`, `jsonl` or `parquet`.
 
     Raises:
         FileError: the file is empty, broken or has no rows.
     """
     if kind == "parquet":
-        return _parquet_blocks(file)
-    return _text_blocks(file, kind)
+        return _parquet_blocks(file, name)
+    return _text_blocks(file, kind, name)
 
 
+@contextmanager
 def open_text(file: Path):
     """Open a text file for reading bytes, unzipped if it ends in .gz.
 
     Raises:
-        FileError: the file is empty.
+        FileError: the file is empty, or no whole gzip file.
     """
     if file.stat().st_size == 0:
         raise FileError(f"{file} is empty (0 bytes).")
-    return igzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb")
+    try:
+        with igzip.open(file, "rb") if file.suffix == ".gz" else open(file, "rb") as stream:
+            yield stream
+    except (EOFError, igzip.BadGzipFile, igzip_lib.IsalError) as error:
+        raise FileError(f"{file} is a broken gzip file: {error}.") from None
 
 
 def csv_header(line: bytes, file: Path) -> list[str]:
@@ -71,34 +78,28 @@ def csv_header(line: bytes, file: Path) -> list[str]:
     return names
 
 
-def _text_blocks(file: Path, kind: str) -> Iterator[Callable[[], Block]]:
-    rows_seen, good_bytes = False, 0
-    try:
-        with open_text(file) as stream:
-            names, first_line = None, 1
-            if kind == "csv":
-                names, first_line = csv_header(stream.readline(), file), 2
-            for text in _whole_lines(stream):
-                rows_seen = rows_seen or bool(text.strip())
-                good_bytes += len(text)
-                yield lambda text=text, line=first_line: _parse(text, kind, names, line, file)
-                first_line += text.count(b"\n")
-    except (EOFError, igzip.BadGzipFile, igzip_lib.IsalError) as error:
-        raise FileError(
-            f"{file} is a broken gzip file: {error} (after {good_bytes:,} bytes of whole rows)"
-        ) from None
+def _text_blocks(file: Path, kind: str, name: str) -> Iterator[Callable[[], Block]]:
+    rows_seen = False
+    with open_text(file) as stream:
+        names, first_line = None, 1
+        if kind == "csv":
+            names, first_line = csv_header(stream.readline(), file), 2
+        for text in _whole_lines(stream, quotes=kind == "csv"):
+            rows_seen = rows_seen or bool(text.strip())
+            yield lambda text=text, line=first_line: _parse(text, kind, names, line, name)
+            first_line += text.count(b"\n")
     if not rows_seen:
         raise FileError(f"{file} has no rows.")
 
 
-def _whole_lines(stream) -> Iterator[bytes]:
-    """Yield blocks that end with a line, and not inside of a quoted value."""
+def _whole_lines(stream, quotes: bool) -> Iterator[bytes]:
+    """Yield blocks that end with a line, and where `quotes` may hold line breaks not inside of them."""
     rest = b""
     while chunk := stream.read(BLOCK_BYTES):
         rest += chunk
         end = rest.rfind(b"\n") + 1
         # An odd number of quotes: the last line break lies inside of a quoted value, or a quote is stray.
-        if end and rest.count(b'"', 0, end) % 2:
+        if quotes and rest.count(b'"', 0, end) % 2:
             cut = _outside_quotes(rest, end)
             end = cut or (end if len(rest) > 4 * BLOCK_BYTES else 0)
         if end:
@@ -110,28 +111,28 @@ def _whole_lines(stream) -> Iterator[bytes]:
 
 def _outside_quotes(text: bytes, end: int) -> int:
     """Return the end of the last line before `end` up to which the quotes are paired; 0 if there is none."""
-    odd = True
-    while odd:
-        quote = text.rfind(b'"', 0, end)
-        if quote < 0:
-            return 0
-        end = text.rfind(b"\n", 0, quote) + 1
-        odd = text.count(b'"', 0, end) % 2 == 1
-    return end
+    codes = np.frombuffer(text, np.uint8, end)
+    breaks = np.flatnonzero(codes == ord("\n"))
+    quotes_before = np.searchsorted(np.flatnonzero(codes == ord('"')), breaks)
+    outside = breaks[quotes_before % 2 == 0]
+    return int(outside[-1]) + 1 if len(outside) else 0
 
 
-def _parse(text: bytes, kind: str, names: list[str] | None, first_line: int, file: Path) -> Block:
+def _parse(text: bytes, kind: str, names: list[str] | None, first_line: int, file: str) -> Block:
     lines = text.count(b"\n")
     try:
-        table = _parse_csv(text, names) if kind == "csv" else pa_json.read_json(pa.BufferReader(text))
+        table = _parse_csv(text, names) if kind == "csv" else _parse_json(text)
     except pa.ArrowInvalid:
         table = None
     if table is None or table.num_rows != lines:
         return _parse_by_line(text, kind, names, first_line, file)
-    return Block(table, np.arange(first_line, first_line + lines), file.name)
+    return Block(table, np.arange(first_line, first_line + lines), file)
 
 
-def _parse_csv(text: bytes, names: list[str]) -> pa.Table:
+def _parse_csv(text: bytes, names: list[str]) -> pa.Table | None:
+    """Return a block as a table of strings; None where its rows may not be its lines."""
+    if text.count(b'"') % 2 or text.count(b"\r") != text.count(b"\r\n"):
+        return None
     return pa_csv.read_csv(
         pa.BufferReader(text),
         read_options=pa_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
@@ -142,13 +143,30 @@ def _parse_csv(text: bytes, names: list[str]) -> pa.Table:
     )
 
 
-def _parse_by_line(text: bytes, kind: str, names: list[str] | None, first_line: int, file: Path) -> Block:
+def _parse_json(text: bytes) -> pa.Table | None:
+    """Return a block as a table; None where pyarrow would change what a value says."""
+    if not _is_utf8(text):
+        return None
+    table = pa_json.read_json(pa.BufferReader(text))
+    as_text = {pa.timestamp("s"): pa.string(), pa.list_(pa.timestamp("s")): pa.list_(pa.string())}
+    dates = [(field.name, as_text[field.type]) for field in table.schema if field.type in as_text]
+    if dates:  # text that looks like a date stays the text it is
+        options = pa_json.ParseOptions(explicit_schema=pa.schema(dates))
+        table = pa_json.read_json(pa.BufferReader(text), parse_options=options)
+    floats = (column for column in table.columns if pa.types.is_floating(column.type))
+    exact = all(
+        (pc.max(pc.abs(column)).as_py() or 0) < 2**53 for column in floats
+    )  # integers above lose digits
+    return table if exact else None
+
+
+def _parse_by_line(text: bytes, kind: str, names: list[str] | None, first_line: int, file: str) -> Block:
     """Parse a block row by row; the slow way, which knows each row's line."""
     parse = _csv_rows(text, names) if kind == "csv" else _json_rows(text)
     rows, lines, bad = [], [], []
     for offset, row, fault, raw in parse:
         if fault:
-            bad.append(BadRow(file.name, first_line + offset, fault, raw[:TEXT_LENGTH]))
+            bad.append(BadRow(file, first_line + offset, fault, raw[:TEXT_LENGTH]))
         else:
             rows.append(row)
             lines.append(first_line + offset)
@@ -159,30 +177,41 @@ def _parse_by_line(text: bytes, kind: str, names: list[str] | None, first_line: 
     else:
         keys = dict.fromkeys(key for row in rows for key in row)
         table = pa.table({key: _loose_array([row.get(key) for row in rows]) for key in keys})
-    return Block(table, np.array(lines, np.int64), file.name, bad)
+    return Block(table, np.array(lines, np.int64), file, bad)
 
 
 def _csv_rows(text: bytes, names: list[str]):
-    """Yield line offset, values, fault and text of every row that is not blank."""
-    raw_lines = text.splitlines(keepends=True)
-    decoded = (line.decode("utf-8", errors="surrogateescape") for line in raw_lines)
-    reader = csv.reader(decoded)
-    start = 0
-    while True:
+    """Yield line offset, values, fault and text of every row that is not blank.
+
+    A row over several lines that does not parse may have swallowed others through an unpaired quote: only its
+    first line is given up, and reading goes on with the next.
+    """
+    raw_lines = text.split(b"\n")[:-1]
+    lines = [line.decode("utf-8", errors="surrogateescape") + "\n" for line in raw_lines]
+    start, reader = 0, None
+    while start < len(lines):
+        if reader is None:
+            first, reader = start, csv.reader(map(lines.__getitem__, range(start, len(lines))), strict=True)
+        row, fault = None, ""
         try:
             row = next(reader)
-        except StopIteration:
-            return
         except csv.Error as error:
-            row, fault = None, f"not CSV: {error}"
-        else:
-            fault = "" if len(row) == len(names) else f"{len(row)} values instead of {len(names)}"
-        raw = b"".join(raw_lines[start : reader.line_num])
+            fault = f"not CSV: {error}"
+        end = first + reader.line_num
+        if row is not None and len(row) != len(names):
+            fault = f"{len(row)} values instead of {len(names)}"
+        if fault and end > start + 1:
+            end, reader, fault = (
+                start + 1,
+                None,
+                "not CSV: a quote without its pair, or a broken row of several lines",
+            )
+        raw = b"\n".join(raw_lines[start:end])
         if not fault and not _is_utf8(raw):
             fault = "not UTF-8"
         if raw.strip():
-            yield start, row, fault, raw.decode("utf-8", errors="replace").rstrip("\r\n")
-        start = reader.line_num
+            yield start, row, fault, raw.decode("utf-8", errors="replace").rstrip("\r")
+        start = end
 
 
 def _json_rows(text: bytes):
@@ -192,7 +221,8 @@ def _json_rows(text: bytes):
         shown = raw.decode("utf-8", errors="replace")
         try:
             row = json.loads(raw)
-        except UnicodeDecodeError:
+            json.dumps(row, ensure_ascii=False).encode()  # an escape may be half of a character
+        except UnicodeError:
             yield offset, None, "not UTF-8", shown
         except ValueError:
             yield offset, None, "not JSON", shown
@@ -204,9 +234,19 @@ def _loose_array(values: list) -> pa.Array:
     """Return an array of JSON values; those of mixed types become text, so that one row retypes no other."""
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        as_is = (str, type(None))
-        return pa.array([value if isinstance(value, as_is) else json.dumps(value) for value in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        lists = [isinstance(value, list) for value in values if value is not None]
+        if 2 * sum(lists) <= len(lists):
+            return pa.array(map(_json_text, values), pa.string())
+        wrapped = (value if isinstance(value, list | None) else [value] for value in values)
+        texts = [value if value is None else list(map(_json_text, value)) for value in wrapped]
+        return pa.array(texts, pa.list_(pa.string()))
+
+
+def _json_text(value) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -217,16 +257,15 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _parquet_blocks(file: Path) -> Iterator[Callable[[], Block]]:
-    try:
-        parquet = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FileError(f"{file} is no readable Parquet file: {error}.") from None
-    if parquet.metadata.num_rows == 0:
-        raise FileError(f"{file} has no rows.")
+def _parquet_blocks(file: Path, name: str) -> Iterator[Callable[[], Block]]:
     row = 1
-    for batch in parquet.iter_batches(PARQUET_ROWS):
-        table = pa.Table.from_batches([batch])
-        lines = np.arange(row, row + table.num_rows)
-        yield lambda table=table, lines=lines: Block(table, lines, file.name)
-        row += table.num_rows
+    try:
+        for batch in pq.ParquetFile(file).iter_batches(PARQUET_ROWS):
+            table = pa.Table.from_batches([batch])
+            lines = np.arange(row, row + table.num_rows)
+            yield lambda table=table, lines=lines: Block(table, lines, name)
+            row += table.num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise FileError(f"{file} is no readable Parquet file: {error}.") from None
+    if row == 1:
+        raise FileError(f"{file} has no rows.")

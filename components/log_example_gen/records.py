@@ -42,8 +42,8 @@ def compress(records: bytes) -> bytes:
     return igzip.compress(records, compresslevel=GZIP_LEVEL, mtime=0)
 
 
-class RecordFile:
-    """A gzipped TFRecord file that appears when it is whole.
+class WholeFile:
+    """A file that appears when all of it is written, and not at all where that fails or nothing is written.
 
     Args:
         path: the file to write.
@@ -53,18 +53,20 @@ class RecordFile:
         self._path = path
         self._beside = path.with_name(f".{path.name}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self._beside, "wb")  # noqa: SIM115 - closed by `close`
+        self._file = open(self._beside, "wb")  # noqa: SIM115 - closed by `__exit__`
         self.rows = 0
 
-    def write(self, member: bytes, rows: int) -> None:
-        """Append a gzip member that holds some rows."""
-        self._file.write(member)
+    def __enter__(self):
+        return self
+
+    def write(self, content: bytes, rows: int) -> None:
+        """Append bytes that hold some rows."""
+        self._file.write(content)
         self.rows += rows
 
-    def close(self) -> None:
-        """Make the file visible; a file without rows is left out."""
+    def __exit__(self, error, *_):
         self._file.close()
-        if self.rows:
+        if self.rows and error is None:
             os.replace(self._beside, self._path)
         else:
             self._beside.unlink()

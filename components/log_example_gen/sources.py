@@ -3,15 +3,21 @@
 import hashlib
 import json
 import re
+from fnmatch import fnmatch
+from inspect import signature
+from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.log_example_gen.settings import DataSettings
 from schema.readers import find_reader
+from schema.suggest import nearest
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}")
+JSON_LINES = 1000  # whose keys are the columns; one line may leave a key out
 ENDS_BYTES = 1 << 16  # of a file's head and tail that go into the fingerprint
 
 
@@ -30,7 +36,7 @@ def list_files(data: DataSettings) -> list[Path]:
     if "{DATE}" in data.path:
         files = _dated(data)
     elif path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name[0] not in "._"]
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and not _hidden(file, path)]
     else:
         files = [path] if path.is_file() else []
     if not files:
@@ -38,6 +44,12 @@ def list_files(data: DataSettings) -> list[Path]:
     for file in files:
         file_format(file, data)
     return files
+
+
+def file_name(file: Path, data: DataSettings) -> str:
+    """Return what a file is called in messages and dead letters: its path below the logs' folder."""
+    path = Path(data.path.split("{DATE}")[0] + "x").parent if "{DATE}" in data.path else Path(data.path)
+    return str(file.relative_to(path)) if file != path else file.name
 
 
 def file_format(file: Path, data: DataSettings) -> str:
@@ -55,21 +67,34 @@ def file_format(file: Path, data: DataSettings) -> str:
 
 
 def column_names(data: DataSettings) -> list[str]:
-    """Return the columns of the logs, as the first file has them."""
+    """Return the columns of the logs, as the first file has them.
+
+    Raises:
+        ValueError: there is no such file, reader or option of a reader, or the file is broken.
+    """
     if data.reader is not None:
         options = {key: value for key, value in data.reader.items() if key != "name"}
-        return find_reader(data.reader["name"]).columns(**options)
+        columns = find_reader(data.reader["name"]).columns
+        known = list(signature(columns).parameters)
+        for key in options.keys() - set(known):
+            takes = ", ".join(known) or "none"
+            raise ValueError(f"data.reader has no option {key!r}; it takes: {takes}.{nearest(key, known)}")
+        return columns(**options)
     file = list_files(data)[0]
     kind = file_format(file, data)
+    from components.log_example_gen.reading import FileError, csv_header, open_text
+
     if kind == "parquet":
-        return pq.read_schema(file).names
-    from components.log_example_gen.reading import csv_header, open_text
+        try:
+            return pq.read_schema(file).names
+        except (pa.ArrowException, OSError) as error:
+            raise FileError(f"{file} is no readable Parquet file: {error}.") from None
 
     with open_text(file) as stream:
         if kind == "csv":
             return csv_header(stream.readline(), file)
-        line = stream.readline()
-        return list(json.loads(line)) if line.strip() else []
+        rows = [_json_object(line) for line in islice(stream, JSON_LINES)]
+        return list(dict.fromkeys(key for row in rows for key in row))
 
 
 def fingerprint(data: DataSettings) -> str:
@@ -88,14 +113,28 @@ def fingerprint(data: DataSettings) -> str:
 def _dated(data: DataSettings) -> list[Path]:
     """Return the files of a `{DATE}` pattern, those of the newest dates where `spans` limits them."""
     before, after = data.path.split("{DATE}", 1)
+    after = after.replace("{DATE}", "*")
     folder, prefix = (Path(before), "") if before.endswith("/") else (Path(before).parent, Path(before).name)
     dates: dict[str, list[Path]] = {}
     for file in sorted(folder.glob(f"{prefix}*{after}")):
-        found = DATE.match(str(file.relative_to(folder))[len(prefix) :])
-        if found and file.is_file():
+        rest = str(file.relative_to(folder))[len(prefix) :]
+        found = DATE.match(rest)
+        if found and fnmatch(rest[found.end() :], after) and file.is_file():
             dates.setdefault(found.group().replace("-", ""), []).append(file)
     newest = sorted(dates)[-data.spans :] if data.spans else sorted(dates)
     return [file for date in newest for file in dates[date]]
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part[0] in "._" for part in file.relative_to(folder).parts)
+
+
+def _json_object(line: bytes) -> dict:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return {}
+    return row if isinstance(row, dict) else {}
 
 
 def _where(reader: dict) -> str:

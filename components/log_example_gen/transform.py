@@ -6,17 +6,19 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
+import pyarrow.compute as pc
 
 from components.log_example_gen.checks import Checked
 from components.log_example_gen.reading import FileError, read_blocks
-from components.log_example_gen.records import RecordFile, compress, encode, frame
+from components.log_example_gen.records import WholeFile, compress, encode, frame
 from components.log_example_gen.settings import SPLITS, DataSettings, SplitSettings
-from components.log_example_gen.sources import file_format, list_files
+from components.log_example_gen.sources import file_format, file_name, list_files
 from components.log_example_gen.splits import assign, time_cuts
 from schema import progress
 from schema.log_schema import TIME, LogSchema
@@ -34,12 +36,14 @@ class Source:
 
     Attributes:
         index: its number, which names what is written from it.
-        path: a file, or the folder of a public set. kind: `csv`, `jsonl`, `parquet` or `reader`.
+        path: a file, or the folder of a public set. name: what messages and dead letters call it.
+        kind: `csv`, `jsonl`, `parquet` or `reader`.
         options: of the reader.
     """
 
     index: int
     path: str
+    name: str
     kind: str
     options: tuple[tuple[str, object], ...] = ()
 
@@ -51,7 +55,7 @@ class Source:
             return (
                 (lambda block=block: block) for block in find_reader(name).read(Path(self.path), **options)
             )
-        return read_blocks(Path(self.path), self.kind)
+        return read_blocks(Path(self.path), self.kind, self.name)
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,10 @@ def sources(data: DataSettings) -> list[Source]:
     """Return the pieces that workers read, one per file."""
     files = list_files(data)
     if data.reader is not None:
-        return [Source(0, data.path, "reader", tuple(data.reader.items()))]
-    return [Source(i, str(file), file_format(file, data)) for i, file in enumerate(files)]
+        return [Source(0, data.path, data.reader["name"], "reader", tuple(data.reader.items()))]
+    return [
+        Source(i, str(file), file_name(file, data), file_format(file, data)) for i, file in enumerate(files)
+    ]
 
 
 @beam.ptransform_fn
@@ -134,7 +140,7 @@ def latest_time(source: Source, log: LogSchema, now: float | None) -> int:
         block = parse()
         check_columns(block, log, source)
         checked = Checked(block, bare, now)
-        return max(checked.columns[TIME].filter(checked.good).to_pylist(), default=0)
+        return pc.max(checked.columns[TIME].filter(checked.good)).as_py() or 0
 
     return max(in_order(latest, source.blocks()), default=0)
 
@@ -165,20 +171,23 @@ def ingest(
                 members[name] = (compress(frame(encode(part))), len(rows))
         return members, checked.bad_rows() if block.bad or not checked.good.all() else []
 
-    files = {name: RecordFile(_data_file(folder, name, source)) for name in SPLITS}
-    bad, examples, letters = Counter(), {}, []
-    for members, bad_rows in in_order(convert, source.blocks()):
-        for name, (member, rows) in members.items():
-            files[name].write(member, rows)
-        for row in bad_rows:
-            bad[row.reason] += 1
-            examples.setdefault(row.reason, row)
-            letters.append(json.dumps(asdict(row), ensure_ascii=False))
-        progress.report("LogExampleGen", rows=sum(file.rows for file in files.values()))
-    for file in files.values():
-        file.close()
-    if letters:
-        _write_letters(Path(folder) / DEAD_LETTERS / f"{source.index:05}.jsonl", letters)
+    bad, examples = Counter(), {}
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(
+                WholeFile(Path(folder) / f"Split-{name}" / f"data-{source.index:05}.gz")
+            )
+            for name in SPLITS
+        }
+        letters = stack.enter_context(WholeFile(Path(folder) / DEAD_LETTERS / f"{source.index:05}.jsonl"))
+        for members, bad_rows in in_order(convert, source.blocks()):
+            for name, (member, rows) in members.items():
+                files[name].write(member, rows)
+            for row in bad_rows:
+                bad[row.reason] += 1
+                examples.setdefault(row.reason, row)
+                letters.write(f"{json.dumps(asdict(row), ensure_ascii=False)}\n".encode(), 1)
+            progress.report("LogExampleGen", rows=sum(file.rows for file in files.values()))
     return Summary({name: file.rows for name, file in files.items()}, dict(bad), examples)
 
 
@@ -190,7 +199,7 @@ def check_columns(block: Block, log: LogSchema, source: Source) -> None:
     """
     there = block.table.column_names
     missing = [name for name in log.columns if name not in there]
-    if missing and (source.kind != "jsonl" or block.lines[:1] == 1):
+    if missing and (source.kind != "jsonl" or 1 in block.lines[:1]):
         named = "; ".join(f"no column {name!r}.{nearest(name, there)}" for name in missing)
         raise FileError(f"{source.path}: {named} It has: {', '.join(there)}.")
 
@@ -209,14 +218,3 @@ def in_order(work: Callable, tasks: Iterator) -> Iterator:
 
 def _take(columns: dict, rows: np.ndarray) -> dict:
     return {name: column.take(rows) for name, column in columns.items()}
-
-
-def _data_file(folder: str, split: str, source: Source) -> Path:
-    return Path(folder) / f"Split-{split}" / f"data-{source.index:05}.gz"
-
-
-def _write_letters(path: Path, letters: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    beside.write_text("\n".join(letters) + "\n", encoding="utf-8")
-    os.replace(beside, path)

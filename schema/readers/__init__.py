@@ -1,6 +1,6 @@
 """Readers of public raw formats, one a file; found by name.
 
-A reader is a module of this folder with `COLUMNS(**options)`, `FILES` and `read(folder, **options)`.
+A reader is a module of this folder with `FILES`, `columns(**options)` and `read(folder, **options)`.
 """
 
 import importlib

@@ -18,7 +18,7 @@ from components.log_example_gen.reading import FileError, read_blocks
 def read(file, kind="csv"):
     """Return rows as (line, values) and bad rows as (line, reason)."""
     rows, bad = [], []
-    for parse in read_blocks(file, kind):
+    for parse in read_blocks(file, kind, file.name):
         block = parse()
         table = block.table.to_pylist()
         rows += [(int(line), tuple(row.values())) for line, row in zip(block.lines, table, strict=True)]
@@ -84,16 +84,48 @@ def test_blocks_do_not_cut_rows_or_lose_their_lines(write, monkeypatch):
     assert all(lines[line - 1].startswith(f"{value[0]},") for line, value in rows)
 
 
-def test_a_stray_quote_does_not_swallow_the_file(write, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 64)
+@pytest.mark.parametrize("block_bytes", [64, 8 << 20])
+@pytest.mark.parametrize("stray", ['10,"x', '"10,x'])
+@pytest.mark.parametrize("place", [0, 10, 499])
+def test_a_stray_quote_costs_only_its_own_row(write, monkeypatch, place, stray, block_bytes):
+    monkeypatch.setattr(reading, "BLOCK_BYTES", block_bytes)
     lines = [f"{i},x" for i in range(500)]
-    lines[10] = '10,"x'
+    lines[place] = stray
     rows, bad = read(write("a,b\n" + "\n".join(lines) + "\n"))
-    assert len(rows) + len(bad) >= 1
-    assert (501, ("499", "x")) in rows
+    assert [line for line, _ in bad] == [place + 2]
+    assert [line for line, _ in rows] == [i + 2 for i in range(500) if i != place]
+
+
+def test_a_stray_quote_among_quoted_values_takes_no_quadratic_time(write):
+    lines = [f'"{i}","x"' for i in range(300_000)]
+    lines[1000] = '1000,x"'
+    rows, bad = read(write("a,b\n" + "\n".join(lines) + "\n"))
+    assert len(rows) + len(bad) == 300_000
+    assert len(bad) <= 1
+
+
+def test_a_carriage_return_inside_of_a_line_is_no_line_break(write):
+    rows, bad = read(write('a,b\n1,"x\ry"\n2,y\rz\n\n3,w\n'))
+    assert rows == [(2, ("1", "x\ry")), (5, ("3", "w"))]
+    assert [line for line, _ in bad] == [3]
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+
+
+@given(st.lists(st.text('ab,"\n', max_size=9).map(str.strip), min_size=1, max_size=12))
+def test_no_line_is_ever_lost(tmp_path_factory, lines):
+    text = "\n".join(lines) + "\n"
+    file = tmp_path_factory.mktemp("csv") / "log.csv"
+    file.write_text("a,b\n" + text)
+    filled = [i + 2 for i, line in enumerate(text.split("\n")) if line]
+    if not filled:
+        return
+    rows, bad = read(file)
+    starts = {line: 1 + "".join(values).count("\n") for line, values in rows} | {line: 1 for line, _ in bad}
+    covered = sorted(line for start, lines in starts.items() for line in range(start, start + lines))
+    assert set(filled) <= set(covered)
+    assert len(covered) == len(set(covered))
 
 
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n"]))

@@ -1,0 +1,71 @@
+"""Which files are read, what they are called, and which columns they are known to have."""
+
+import gzip
+
+import pytest
+
+from components.log_example_gen.settings import DataSettings
+from components.log_example_gen.sources import column_names, file_name, list_files
+
+
+@pytest.fixture
+def put(tmp_path):
+    def _put(*names: str, content: bytes = b"a\n1\n"):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+        return tmp_path
+
+    return _put
+
+
+def found(data: DataSettings) -> list[str]:
+    return [file_name(file, data) for file in list_files(data)]
+
+
+def test_files_of_a_folder_are_named_below_it_and_hidden_ones_left_out(put):
+    folder = put("a.csv", "b/c.csv", "_SUCCESS", ".a.csv", ".checkpoints/a.csv")
+    assert found(DataSettings(path=str(folder))) == ["a.csv", "b/c.csv"]
+    assert found(DataSettings(path=str(folder / "a.csv"))) == ["a.csv"]
+
+
+def test_files_of_the_same_name_are_told_apart_by_their_date(put):
+    folder = put("logs/2026-01-02/part.csv", "logs/20260101/part.csv", "logs/notes/part.csv")
+    names = ["20260101/part.csv", "2026-01-02/part.csv"]
+    assert found(DataSettings(path=f"{folder}/logs/{{DATE}}/*.csv")) == names
+    assert found(DataSettings(path=f"{folder}/logs/{{DATE}}/*.csv", spans=1)) == names[1:]
+
+
+def test_a_pattern_takes_only_what_it_says(put):
+    folder = put("log-2026-01-01.csv", "log-2026-01-01-old.csv", "log-2026-01-02.csv.gz")
+    assert found(DataSettings(path=f"{folder}/log-{{DATE}}.csv")) == ["log-2026-01-01.csv"]
+    folder = put("d/2026-01-01/log-2026-01-01.csv")
+    twice = DataSettings(path=f"{folder}/d/{{DATE}}/log-{{DATE}}.csv")
+    assert found(twice) == ["2026-01-01/log-2026-01-01.csv"]
+
+
+def test_a_column_that_the_first_json_line_leaves_out_is_known(put):
+    folder = put("log.jsonl", content=b'{"a": 1}\nnot json\n{"b": 2}\n')
+    assert column_names(DataSettings(path=str(folder / "log.jsonl"))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.csv", b""),
+        ("log.csv.gz", b"no gzip"),
+        ("log.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9]),
+        ("log.csv.gz", gzip.compress(b"a,b\n1,2\n")[:5]),
+        ("log.parquet", b"no parquet"),
+    ],
+)
+def test_a_broken_file_is_named_before_any_work(put, name, content):
+    folder = put(name, content=content)
+    with pytest.raises(ValueError, match=name):
+        column_names(DataSettings(path=str(folder / name)))
+
+
+def test_a_mistyped_option_of_a_reader_is_named(put):
+    data = DataSettings(path=str(put()), reader={"name": "movielens-1m", "domian": "genre"})
+    with pytest.raises(ValueError, match=r"no option 'domian'; it takes: domain\. Did you mean 'domain'"):
+        column_names(data)
