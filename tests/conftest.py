@@ -3,15 +3,12 @@
 import json
 import os
 import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
+from command import PROJECT, kill_when_running, mdr
 
-PROJECT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MDR_SHARED", PROJECT.parent / "shared"))
 
 
@@ -22,12 +19,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent: set MDR_SHARED to the folder that holds data/ml-1m and data/ciao.")
     return folder
-
-
-def mdr(*arguments: str | Path) -> subprocess.CompletedProcess:
-    """Run the command line as a user does."""
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, timeout=600)
 
 
 @dataclass(frozen=True)
@@ -68,20 +59,3 @@ def pipeline_run(tmp_path_factory) -> PipelineRun:
     arguments = ["run", "--config", config, "--out", folder, *settings]
     killed_at = kill_when_running(arguments, folder, "Transform")
     return PipelineRun(folder, config, settings, killed_at, mdr(*arguments))
-
-
-def kill_when_running(arguments: list, folder: Path, component: str) -> str:
-    """Start `mdr`, kill all of its processes once a component runs, and return the component's name."""
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=PROJECT)
-    progress = folder / "logs" / "progress.jsonl"
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and process.poll() is None:
-        if progress.is_file() and f'"{component}"' in progress.read_text():
-            break
-        time.sleep(0.1)
-    for started in psutil.Process(process.pid).children(recursive=True):
-        started.kill()
-    process.kill()
-    process.wait()
-    return json.loads(progress.read_text().splitlines()[-1])["component"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from conftest import mdr
+from command import mdr
 
 from kubeflow.compile import compile_pipeline
 from pipeline import graph

@@ -2,11 +2,16 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
-from conftest import mdr
+from command import PROJECT, mdr
 
 COMPONENTS = {
     "LogExampleGen",
@@ -135,6 +140,32 @@ def test_two_runs_on_one_folder_the_second_says_so(pipeline_run):
         done = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder)
     assert done.returncode == 1
     assert "another run works in" in done.stderr
+
+
+def test_ctrl_c_ends_every_process_and_says_how_to_go_on(pipeline_run, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "run", "--config", pipeline_run.config, "--out", folder],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        cwd=PROJECT,
+    )
+    wait_for(
+        lambda: (folder / "logs" / "progress.jsonl").is_file() and psutil.Process(process.pid).children()
+    )
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert "the same command goes on from there" in process.stderr.read()
+    assert psutil.wait_procs(children, timeout=5)[1] == []
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time."
+        time.sleep(0.05)
 
 
 def test_what_does_not_fit_is_found_before_anything_is_written(pipeline_run, tmp_path):
