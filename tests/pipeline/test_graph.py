@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from command import mdr
 
 from kubeflow.compile import compile_pipeline
 from pipeline import graph
@@ -91,7 +90,6 @@ def test_the_compiled_spec_is_the_same_graph_with_types_that_kubeflow_knows(conf
     assert [path.name for path in out.parent.iterdir()] == ["pipeline.yaml"]
 
 
-def test_compile_says_which_ending_it_needs(tmp_path):
-    done = mdr("compile", "--config", "ciao", "--out", tmp_path / "pipeline.json")
-    assert done.returncode == 2
-    assert "must end in .yaml" in done.stderr
+def test_compile_says_which_ending_it_needs(config, tmp_path):
+    with pytest.raises(ValueError, match=r"pipeline\.json must end in \.yaml"):
+        compile_pipeline(config, tmp_path / "pipeline.json")
