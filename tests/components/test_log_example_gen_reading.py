@@ -108,6 +108,8 @@ def test_a_carriage_return_inside_of_a_line_is_no_line_break(write):
     rows, bad = read(write('a,b\n1,"x\ry"\n2,y\rz\n\n3,w\n'))
     assert rows == [(2, ("1", "x\ry")), (5, ("3", "w"))]
     assert [line for line, _ in bad] == [3]
+    rows, bad = read(write("a,b\n1,x\r2,y\n\n3,z\n"))  # as many of pyarrow's rows as lines, by chance
+    assert (rows, [line for line, _ in bad]) == ([(4, ("3", "z"))], [2])
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
