@@ -5,19 +5,17 @@ A block of text is parsed by pyarrow as a whole. Only when that fails, or when i
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
-import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 from isal import igzip, igzip_lib
 
+from components.log_example_gen import json_lines
 from schema.rows import BadRow, Block
 
 BLOCK_BYTES = 8 << 20
@@ -121,7 +119,7 @@ def _outside_quotes(text: bytes, end: int) -> int:
 def _parse(text: bytes, kind: str, names: list[str] | None, first_line: int, file: str) -> Block:
     lines = text.count(b"\n")
     try:
-        table = _parse_csv(text, names) if kind == "csv" else _parse_json(text)
+        table = _parse_csv(text, names) if kind == "csv" else json_lines.parse(text)
     except pa.ArrowInvalid:
         table = None
     if table is None or table.num_rows != lines:
@@ -143,26 +141,9 @@ def _parse_csv(text: bytes, names: list[str]) -> pa.Table | None:
     )
 
 
-def _parse_json(text: bytes) -> pa.Table | None:
-    """Return a block as a table; None where pyarrow would change what a value says."""
-    if not _is_utf8(text):
-        return None
-    table = pa_json.read_json(pa.BufferReader(text))
-    as_text = {pa.timestamp("s"): pa.string(), pa.list_(pa.timestamp("s")): pa.list_(pa.string())}
-    dates = [(field.name, as_text[field.type]) for field in table.schema if field.type in as_text]
-    if dates:  # text that looks like a date stays the text it is
-        options = pa_json.ParseOptions(explicit_schema=pa.schema(dates))
-        table = pa_json.read_json(pa.BufferReader(text), parse_options=options)
-    floats = (column for column in table.columns if pa.types.is_floating(column.type))
-    exact = all(
-        (pc.max(pc.abs(column)).as_py() or 0) < 2**53 for column in floats
-    )  # integers above lose digits
-    return table if exact else None
-
-
 def _parse_by_line(text: bytes, kind: str, names: list[str] | None, first_line: int, file: str) -> Block:
     """Parse a block row by row; the slow way, which knows each row's line."""
-    parse = _csv_rows(text, names) if kind == "csv" else _json_rows(text)
+    parse = _csv_rows(text, names) if kind == "csv" else json_lines.rows(text)
     rows, lines, bad = [], [], []
     for offset, row, fault, raw in parse:
         if fault:
@@ -176,7 +157,7 @@ def _parse_by_line(text: bytes, kind: str, names: list[str] | None, first_line: 
         table = pa.table(arrays, names=names)
     else:
         keys = dict.fromkeys(key for row in rows for key in row)
-        table = pa.table({key: _loose_array([row.get(key) for row in rows]) for key in keys})
+        table = pa.table({key: json_lines.loose_array([row.get(key) for row in rows]) for key in keys})
     return Block(table, np.array(lines, np.int64), file, bad)
 
 
@@ -207,54 +188,11 @@ def _csv_rows(text: bytes, names: list[str]):
                 "not CSV: a quote without its pair, or a broken row of several lines",
             )
         raw = b"\n".join(raw_lines[start:end])
-        if not fault and not _is_utf8(raw):
+        if not fault and not json_lines.is_utf8(raw):
             fault = "not UTF-8"
         if raw.strip():
             yield start, row, fault, raw.decode("utf-8", errors="replace").rstrip("\r")
         start = end
-
-
-def _json_rows(text: bytes):
-    for offset, raw in enumerate(text.split(b"\n")):
-        if not raw.strip():
-            continue
-        shown = raw.decode("utf-8", errors="replace")
-        try:
-            row = json.loads(raw)
-            json.dumps(row, ensure_ascii=False).encode()  # an escape may be half of a character
-        except UnicodeError:
-            yield offset, None, "not UTF-8", shown
-        except ValueError:
-            yield offset, None, "not JSON", shown
-        else:
-            yield offset, row, "" if isinstance(row, dict) else "not a JSON object", shown
-
-
-def _loose_array(values: list) -> pa.Array:
-    """Return an array of JSON values; those of mixed types become text, so that one row retypes no other."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        lists = [isinstance(value, list) for value in values if value is not None]
-        if 2 * sum(lists) <= len(lists):
-            return pa.array(map(_json_text, values), pa.string())
-        wrapped = (value if isinstance(value, list | None) else [value] for value in values)
-        texts = [value if value is None else list(map(_json_text, value)) for value in wrapped]
-        return pa.array(texts, pa.list_(pa.string()))
-
-
-def _json_text(value) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _parquet_blocks(file: Path, name: str) -> Iterator[Callable[[], Block]]:
