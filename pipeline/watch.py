@@ -73,9 +73,11 @@ class Watch:
         table.add_column("state", no_wrap=True)
         table.add_column("time", justify="right", no_wrap=True)
         table.add_column("rows", justify="right", no_wrap=True)
-        table.add_column("", overflow="ellipsis")
+        table.add_column("", overflow="ellipsis", no_wrap=True)
         for name, figures in self.components.items():
             state = figures.get("state", "running")
+            if name == "start" and len(self.components) > 1:  # only until the first component starts
+                continue
             rows = f"{figures['rows']:,}" if figures.get("rows") else ""
             table.add_row(MARKS[state], name, WORDS[state], seconds(figures), rows, note(figures))
         return table
@@ -98,6 +100,6 @@ def note(figures: dict) -> str:
         parts.append(f"{figures['steps_per_s']:.0f} steps/s")
     if "loss" in figures:
         parts.append(f"loss {figures['loss']:.4f}")
-    if "mean_domain_auc" in figures:
-        parts.append(f"mean domain AUC {figures['mean_domain_auc']:.4f}")
+    groups = {"mean_domain_auc": "mean domain AUC", "major_auc": "major", "minor_auc": "minor"}
+    parts += [f"{words} {figures[name]:.4f}" for name, words in groups.items() if name in figures]
     return " · ".join(parts)
