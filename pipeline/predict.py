@@ -16,6 +16,11 @@ BATCH_ROWS = 8192
 DESCRIPTION = "assets.extra/mdr.json"
 PROBABILITY = "probability"
 READ = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
+WRITE = {
+    ".csv": pl.DataFrame.write_csv,
+    ".jsonl": pl.DataFrame.write_ndjson,
+    ".parquet": pl.DataFrame.write_parquet,
+}
 
 
 def predict(model: Path, rows: Path, out: Path) -> int:
@@ -30,11 +35,13 @@ def predict(model: Path, rows: Path, out: Path) -> int:
         The number of rows.
 
     Raises:
-        ValueError: no model there, unknown file ending, a missing column.
+        ValueError: no model there, unknown file ending, an unreadable file, a missing column, a value that is
+            no number. Nothing is written then.
     """
     folder = find_model(model)
     log = LogSchema.model_validate(json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["log"])
     table = _read(rows)
+    _check_out(out, table)
     missing = [name for name in (log.domain, *log.features) if name not in table.columns]
     if missing:
         named = "; ".join(f"no column {name!r}.{nearest(name, table.columns)}" for name in missing)
@@ -74,8 +81,7 @@ def raw_columns(table: pl.DataFrame, log: LogSchema) -> dict[str, np.ndarray]:
         values = table[name].to_arrow()
         kind = "categorical" if name == log.domain else log.features[name].kind
         if kind == "numeric":
-            numbers = table[name].cast(pl.Float32, strict=False).fill_null(float("nan"))
-            columns[name] = numbers.to_numpy()
+            columns[name] = _numbers(table[name])
         elif kind == "sequence":
             lists = as_lists(values, log.features[name].separator).to_pylist()
             longest = max([len(each) for each in lists] + [1])
@@ -86,6 +92,18 @@ def raw_columns(table: pl.DataFrame, log: LogSchema) -> dict[str, np.ndarray]:
     return columns
 
 
+def _numbers(column: pl.Series) -> np.ndarray:
+    """Return float32 `(rows,)`, NaN where missing."""
+    if column.dtype == pl.String:
+        column = column.str.strip_chars().replace("", None)
+    numbers = column.cast(pl.Float32, strict=False)
+    bad = (column.is_not_null() & numbers.is_null()) | numbers.is_infinite().fill_null(False)
+    if bad.any():
+        row = bad.arg_max()
+        raise ValueError(f"row {row + 1}: {column.name} is {column[row]!r}; it must be a finite number.")
+    return numbers.fill_null(float("nan")).to_numpy()
+
+
 def _read(rows: Path) -> pl.DataFrame:
     ending = Path(rows.stem).suffix if rows.suffix == ".gz" else rows.suffix
     if ending not in READ:
@@ -94,16 +112,29 @@ def _read(rows: Path) -> pl.DataFrame:
         raise ValueError(f"{rows} is not a file.")
     # A CSV's values are read as text, as ingest reads them: `007` is no number.
     options = {"infer_schema": False} if ending == ".csv" else {}
-    table = READ[ending](rows, **options)
+    try:
+        table = READ[ending](rows, **options)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"{rows} is not readable as {ending}: {' '.join(str(error).split())}.") from None
     if not len(table):
         raise ValueError(f"{rows} has no rows.")
     return table
 
 
+def _check_out(out: Path, table: pl.DataFrame) -> None:
+    if out.suffix not in WRITE:
+        raise ValueError(f"{out} must end in one of {', '.join(WRITE)}.")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent} is not a folder; make it first.")
+    nested = [name for name, kind in table.schema.items() if kind.is_nested()]
+    if out.suffix == ".csv" and nested:
+        raise ValueError(f"{out}: a CSV holds no lists ({', '.join(nested)}); use .jsonl or .parquet.")
+
+
 def _write(table: pl.DataFrame, out: Path) -> None:
-    writers = {".csv": table.write_csv, ".jsonl": table.write_ndjson, ".parquet": table.write_parquet}
-    if out.suffix not in writers:
-        raise ValueError(f"{out} must end in one of {', '.join(writers)}.")
     beside = out.with_name(f".{out.name}")
-    writers[out.suffix](beside)
-    os.replace(beside, out)
+    try:
+        WRITE[out.suffix](table, beside)
+        os.replace(beside, out)
+    finally:
+        beside.unlink(missing_ok=True)

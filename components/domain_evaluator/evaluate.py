@@ -1,6 +1,5 @@
 """Runs TFMA over the test rows with one or two SavedModels."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,20 @@ import tfx  # noqa: F401 - first: it stands in for a part of tfx-bsl that TFMA i
 import tensorflow_model_analysis as tfma
 from tfx_bsl.tfxio import tf_example_record
 
-from components.domain_evaluator.metrics import BASELINE, CANDIDATE, SIGNATURE, eval_config, figures
+from components.domain_evaluator.metrics import BASELINE, CANDIDATE, eval_config, figures
 from components.domain_evaluator.settings import EvaluationSettings
+from components.domain_evaluator.trial import unusable
 from schema.log_schema import LogSchema
+
+TRIAL_ROWS = 1000  # answered by each model before TFMA starts, whose own errors name no model
 
 
 class NoTestRowsError(ValueError):
     """There is nothing to evaluate on."""
+
+
+class ModelError(ValueError):
+    """The model to be judged does not answer the test rows."""
 
 
 def evaluate(
@@ -45,10 +51,14 @@ def evaluate(
 
     Raises:
         NoTestRowsError: the test split is empty.
+        ModelError: the candidate does not answer the first test rows with finite probabilities.
     """
-    if not test:
-        raise NoTestRowsError("the test split has no files: there is nothing to evaluate on.")
-    note = unusable(baseline) if baseline else None
+    rows = first_rows(test, TRIAL_ROWS)
+    if fault := unusable(candidate, rows):
+        raise ModelError(f"the trained model {fault}")
+    # The served model may be older than the log's present columns: that must not stop the new one.
+    fault = unusable(baseline, rows) if baseline else None
+    note = f"The model that serves was left out of the comparison: it {fault}" if fault else None
     models = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline and not note else {})
     config = eval_config(log, list(models))
     shared = [
@@ -73,20 +83,21 @@ def evaluate(
         )
     # TFMA drops the name of an only model.
     measured = {name: _load(output, name if len(models) > 1 else None, settings) for name in models}
-    if not measured[CANDIDATE]["overall"]["rows"]:
-        raise NoTestRowsError("the test split has no rows: there is nothing to evaluate on.")
     return {**measured[CANDIDATE], "baseline": measured.get(BASELINE), "baseline_note": note}
 
 
-def unusable(model: str) -> str | None:
-    """Return why a SavedModel cannot be evaluated, or None if it can."""
-    try:
-        signatures = tf.saved_model.load(model).signatures
-    except Exception as error:
-        return f"the baseline {os.path.basename(model)} does not load: {type(error).__name__}: {error}"
-    if SIGNATURE not in signatures:
-        return f"the baseline {os.path.basename(model)} has no signature {SIGNATURE!r}."
-    return None
+def first_rows(test: list[str], count: int) -> list[bytes]:
+    """Return the first serialized tf.Examples of a split's files.
+
+    Raises:
+        NoTestRowsError: there are no files or no rows.
+    """
+    if not test:
+        raise NoTestRowsError("the test split has no files: there is nothing to evaluate on.")
+    rows = list(tf.data.TFRecordDataset(test, "GZIP").take(count).as_numpy_iterator())
+    if not rows:
+        raise NoTestRowsError("the test split has no rows: there is nothing to evaluate on.")
+    return rows
 
 
 def test_files(folder: str) -> list[str]:
@@ -95,7 +106,4 @@ def test_files(folder: str) -> list[str]:
 
 
 def _load(output: str, model: str | None, settings: EvaluationSettings) -> dict[str, Any]:
-    result = tfma.load_eval_result(output, model_name=model)
-    if not result.slicing_metrics:
-        raise NoTestRowsError("the test split has no rows: there is nothing to evaluate on.")
-    return figures(result, settings)
+    return figures(tfma.load_eval_result(output, model_name=model), settings)

@@ -82,7 +82,7 @@ def _floors(scope: str, domain: str | None, figures: dict, floors: Floors) -> li
             verdict = PASS if limit[0] <= value <= limit[1] else FAIL
         else:
             verdict = PASS if (value >= limit if key == "min_auc" else value <= limit) else FAIL
-        text = _sentence(domain, metric, value, _bound(key, limit), verdict)
+        text = _sentence(domain, metric, figures, _bound(key, limit), verdict)
         rules.append(Rule(f"{scope}.{key}", domain, metric, limit, value, figures["rows"], verdict, text))
     return rules
 
@@ -111,7 +111,9 @@ def _bound(key: str, limit) -> str:
     return f"at least {limit:g}" if key == "min_auc" else f"at most {limit:g}"
 
 
-def _sentence(domain: str | None, metric: str, value: float | None, bound: str, verdict: str) -> str:
+def _sentence(domain: str | None, metric: str, figures: dict, bound: str, verdict: str) -> str:
     where = f"domain {domain}" if domain is not None else "all rows"
-    shown = "undefined" if value is None else f"{value:.4f}"
+    shown = "undefined" if figures[metric] is None else f"{figures[metric]:.4f}"
+    if figures["status"] != "ok":
+        shown += f" ({figures['rows']} rows are too few, or too few of one class)"
     return f"{where}: {WORDS[metric]} {shown}, must be {bound}: {verdict}."

@@ -25,16 +25,27 @@ class Version:
 
 
 def versions(push: Path | str) -> list[Version]:
-    """Return the versions in a push target, oldest first; none where the target does not exist."""
+    """Return the versions in a push target, oldest first; none where the target does not exist.
+
+    Raises:
+        ValueError: the file that the pusher left in a version is damaged.
+    """
     folder = Path(push)
     found = []
     for place in folder.iterdir() if folder.is_dir() else ():
-        if place.is_dir() and place.name.isdigit():
+        if place.is_dir() and place.name.isdecimal():
             file = place / PUSH_FILE
-            pushed = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+            pushed = _read(file) if file.is_file() else {}
             run_key, fingerprint = pushed.get("run_key", ""), pushed.get("fingerprint", "")
             found.append(Version(int(place.name), place, run_key, fingerprint))
     return sorted(found, key=lambda version: version.number)
+
+
+def _read(file: Path) -> dict:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}): restore that version, or move it away.") from None
 
 
 def latest_version(push: Path | str, run_key: str) -> Version | None:

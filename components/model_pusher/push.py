@@ -82,14 +82,16 @@ def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str
         _flush(staged)
         beside = target / f"{HIGHEST}.new"
         beside.write_text(str(number), encoding="utf-8")
+        _flush(beside)
         os.replace(beside, target / HIGHEST)
         os.rename(staged, target / str(number))
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
-    if settings.keep:
-        for old in versions(target)[: -settings.keep]:
-            shutil.rmtree(old.folder)
+    for old in versions(target)[: -settings.keep] if settings.keep else ():
+        retired = target / f"{STAGING}{uuid.uuid4().hex}"
+        os.rename(old.folder, retired)  # first out of the server's sight: it never sees half a version
+        shutil.rmtree(retired, ignore_errors=True)  # what stays is a leftover to the next push
     return Pushed(number, target / str(number), new=True)
 
 
@@ -139,7 +141,10 @@ def files_fingerprint(folder: Path) -> str:
 
 def _highest(target: Path) -> int:
     file = target / HIGHEST
-    return int(file.read_text(encoding="utf-8")) if file.is_file() else 0
+    text = file.read_text(encoding="utf-8") if file.is_file() else "0"
+    if not text.strip().isdecimal():
+        raise PushError(f"{file} holds {text!r}; write the highest version number ever pushed into it.")
+    return int(text)
 
 
 def _flush(folder: Path) -> None:

@@ -1,6 +1,9 @@
 """The evaluation: TFMA's figures equal scikit-learn's, and every odd domain has a defined outcome."""
 
+import json
 import math
+import os
+import shutil
 
 import apache_beam as beam
 import numpy as np
@@ -8,9 +11,11 @@ import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from sklearn.metrics import log_loss, roc_auc_score
+from tfx.types import standard_artifacts
 from tiny_model import save_tiny
 
-from components.domain_evaluator.evaluate import NoTestRowsError, evaluate
+from components.domain_evaluator.component import DomainEvaluator
+from components.domain_evaluator.evaluate import ModelError, NoTestRowsError, evaluate
 from components.domain_evaluator.settings import EvaluationSettings
 from schema.log_schema import LogSchema
 
@@ -91,6 +96,59 @@ def test_a_baseline_that_does_not_load_is_said_and_left_out(test_file, tmp_path)
     assert measured["baseline"] is None
     assert "does not load" in measured["baseline_note"]
     assert math.isfinite(measured["overall"]["auc"])
+
+
+class TextRate(tf.Module):
+    """A model of a time when the column `rate` was text."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def examples(self, examples):
+        """Answer serialized tf.Examples."""
+        text = tf.io.parse_example(examples, {"rate": tf.io.FixedLenFeature([], tf.string, "")})["rate"]
+        return {"probability": tf.cast(tf.strings.length(text), tf.float32)}
+
+
+def test_a_baseline_of_other_columns_is_said_and_left_out(test_file, tmp_path):
+    old = TextRate()
+    tf.saved_model.save(old, str(tmp_path / "old"), signatures={"serving_default": old.examples})
+    measured = run([test_file], save_tiny(tmp_path / "candidate"), tmp_path / "old", tmp_path / "out")
+    assert measured["baseline"] is None
+    assert "does not answer the test rows" in measured["baseline_note"]
+    assert measured["overall"]["rows"] == 1000
+
+
+def test_a_candidate_without_finite_answers_is_an_error_that_says_so(test_file, tmp_path):
+    candidate = save_tiny(tmp_path / "candidate", scale=float("nan"))
+    with pytest.raises(
+        ModelError, match="trained model answers 1000 of 1000 test rows with no finite number"
+    ):
+        run([test_file], candidate, None, tmp_path / "out")
+
+
+def test_the_component_says_that_there_is_no_baseline(test_file, tmp_path):
+    shutil.copytree(os.path.dirname(test_file), tmp_path / "examples" / "Split-test")
+    save_tiny(tmp_path / "model" / "Format-Serving")
+    examples, model = standard_artifacts.Examples(), standard_artifacts.Model()
+    baseline, evaluation = standard_artifacts.Model(), standard_artifacts.ModelEvaluation()
+    examples.split_names = '["test"]'
+    baseline.set_int_custom_property("found", 0)
+    for artifact, name in ((examples, "examples"), (model, "model"), (evaluation, "evaluation")):
+        artifact.uri = str(tmp_path / name)
+    DomainEvaluator.test_call(
+        examples=examples,
+        model=model,
+        baseline=baseline,
+        evaluation=evaluation,
+        log=LOG.model_dump_json(),
+        settings=SETTINGS.model_dump_json(),
+        code="",
+        beam_pipeline=beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])),
+    )
+    metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    assert metrics["baseline"] is None
+    assert metrics["baseline_note"] is None
+    assert set(metrics["domains"]) == {"news", "sport", "clicks", "tiny"}
+    assert evaluation.get_int_custom_property("rows") == 1000
 
 
 def test_an_empty_test_split_is_an_error(tmp_path):

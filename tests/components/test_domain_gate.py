@@ -72,9 +72,10 @@ def test_a_domain_that_the_baseline_does_not_know_is_no_baseline():
 
 
 def test_an_undefined_figure_over_all_rows_is_not_blessed_and_said():
-    rules = judge(metrics(figures(auc=None)), gate())
+    rules = judge(metrics(figures(auc=None, rows=30, status="too few")), gate())
     assert not blessed(rules)
-    assert any("AUC undefined" in rule.text for rule in rules if rule.verdict == "fail")
+    said = [rule.text for rule in rules if rule.verdict == "fail"]
+    assert any("AUC undefined (30 rows are too few" in text for text in said)
 
 
 def test_settings_without_an_absolute_floor_are_refused():

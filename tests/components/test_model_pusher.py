@@ -12,8 +12,7 @@ import tensorflow as tf
 from tfx.types import standard_artifacts
 from tiny_model import save_tiny
 
-from components.latest_blessed_model.component import LatestBlessedModel
-from components.latest_blessed_model.versions import latest_version, versions
+from components.latest_blessed_model.versions import versions
 from components.model_pusher import push as push_module
 from components.model_pusher.component import ModelPusher
 from components.model_pusher.push import PushError, push
@@ -66,6 +65,25 @@ def test_only_the_last_versions_are_kept(models, target):
     for key, model in zip("abc", models, strict=True):
         push(model, target, key)
     assert numbers(target) == [2, 3]
+    assert not [name for name in os.listdir(target.path) if name.startswith(".staging-")]
+
+
+def test_an_old_version_is_out_of_sight_before_its_files_go(models, target, monkeypatch):
+    target = target.model_copy(update={"keep": 2})
+    for key, model in zip("ab", models, strict=False):
+        push(model, target, key)
+    monkeypatch.setattr(push_module.shutil, "rmtree", lambda *_, **__: None)  # killed before the first file
+    push(models[2], target, "c")
+    assert visible(target) == ["2", "3"]
+
+
+def test_a_damaged_highest_number_is_named_and_nothing_pushed(models, target):
+    push(models[0], target, "a")
+    highest = push(models[1], target, "b").folder.parent / ".highest_version"
+    highest.write_text("")
+    with pytest.raises(PushError, match=r"\.highest_version holds ''"):
+        push(models[2], target, "c")
+    assert visible(target) == ["1", "2"]
 
 
 def break_weights(folder):
@@ -205,25 +223,3 @@ def test_only_a_blessed_model_is_pushed(models, target, tmp_path, blessed):
     assert pushed.get_int_custom_property("pushed") == blessed
     expected = f"{target.path}/1" if blessed else ""
     assert pushed.get_string_custom_property("pushed_destination") == expected
-
-
-def test_the_latest_version_of_another_run_is_found_and_copied(models, target, tmp_path):
-    assert latest_version(target.path, "a") is None
-    push(models[0], target, "a")
-    push(models[1], target, "b")
-    assert latest_version(target.path, "c").number == 2
-    assert latest_version(target.path, "b").number == 1
-    model = standard_artifacts.Model()
-    model.uri = str(tmp_path / "baseline")
-    LatestBlessedModel.test_call(model=model, push=target.path, run_key="b", as_of="1", code="")
-    assert model.get_int_custom_property("found") == 1
-    assert model.get_int_custom_property("version") == 1
-    assert tf.saved_model.load(str(tmp_path / "baseline" / "Format-Serving")).signatures
-
-
-def test_no_version_is_said_and_nothing_copied(tmp_path):
-    model = standard_artifacts.Model()
-    model.uri = str(tmp_path / "baseline")
-    LatestBlessedModel.test_call(model=model, push=str(tmp_path / "none"), run_key="a", as_of="", code="")
-    assert model.get_int_custom_property("found") == 0
-    assert not (tmp_path / "baseline").exists()
