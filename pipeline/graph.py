@@ -32,6 +32,7 @@ class Launch:
         push: folder or bucket of the served versions.
         checkpoints: folder for the state of an unfinished training; empty for none.
         review: where an inferred schema is saved for review; empty for nowhere.
+        lost_pushes: how often a pushed version was found to be gone, and must be pushed again.
     """
 
     fingerprint: str
@@ -40,6 +41,7 @@ class Launch:
     push: str
     checkpoints: str = ""
     review: str = ""
+    lost_pushes: int = 0
 
 
 def _content(config: Config) -> str:
@@ -138,14 +140,15 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     gate = DomainGate(
         evaluation=evaluator.outputs["evaluation"],
         settings=config.gate.model_dump_json(),
-        code=code_version("components/domain_gate"),
+        code=code_version("components/domain_gate", "components/domain_evaluator"),
     )
     pusher = ModelPusher(
         model=trainer.outputs["model"],
         blessing=gate.outputs["blessing"],
         push=config.push.model_copy(update={"path": launch.push}).model_dump_json(),
         run_key=launch.run_key,
-        code=code_version("components/model_pusher"),
+        code=code_version("components/model_pusher", "components/latest_blessed_model")
+        + (f"-{launch.lost_pushes}" if launch.lost_pushes else ""),
     )
     return [
         examples,

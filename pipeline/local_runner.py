@@ -45,7 +45,7 @@ def main(folder: RunFolder) -> int:
     except ValueError as error:
         progress.report("start", state="failed", error=str(error))
         return 2
-    launch = Launch(**read_json(folder.root / "launch.json"))
+    launch = Launch(**read_json(folder.launch))
     close_killed_executions(open_store(folder.metadata))
     started = datetime.datetime.now(datetime.UTC)
     pipeline = tfx.dsl.Pipeline(

@@ -17,7 +17,7 @@ from components.latest_blessed_model.versions import latest_version
 from components.log_example_gen.sources import fingerprint
 from pipeline.config import Config
 from pipeline.preflight import check_data
-from pipeline.run_folder import RunFolder, write_whole
+from pipeline.run_folder import RunFolder, read_json, write_whole
 from pipeline.source import code_version
 from pipeline.watch import Watch
 from schema.progress import PROGRESS_FILE
@@ -86,10 +86,24 @@ def _prepare(config: Config, folder: RunFolder) -> None:
         "push": str(push),
         "checkpoints": str(folder.checkpoints),
         "review": str(folder.schema),
+        "lost_pushes": _lost_pushes(folder),
     }
-    write_whole(folder.root / "launch.json", json.dumps(launch, indent=1))
+    write_whole(folder.launch, json.dumps(launch, indent=1))
     folder.progress.write_text("", encoding="utf-8")
     folder.record.unlink(missing_ok=True)
+
+
+def _lost_pushes(folder: RunFolder) -> int:
+    """Return how often a version that this folder's run pushed was removed by hand.
+
+    The cache would answer for the push of a version that is no longer there.
+    """
+    lost = read_json(folder.launch)["lost_pushes"] if folder.launch.is_file() else 0
+    if folder.record.is_file():
+        outputs = read_json(folder.record)["components"].get("ModelPusher", {}).get("outputs", {})
+        pushed = outputs.get("pushed_model", {}).get("properties", {}).get("pushed_destination")
+        lost += bool(pushed) and not Path(pushed).is_dir()
+    return lost
 
 
 def _start_and_watch(folder: RunFolder, watch: Watch) -> int:

@@ -63,6 +63,11 @@ class RunFolder:
         return self.root / ".lock"
 
     @property
+    def launch(self) -> Path:
+        """What the start of the last run looked up (see pipeline/graph.py)."""
+        return self.root / "launch.json"
+
+    @property
     def record(self) -> Path:
         """What the last run did: components, states, times, artifacts."""
         return self.root / "run.json"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,11 @@ def test_a_second_run_reuses_everything_and_a_failed_gate_pushes_nothing(pipelin
     again = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *pipeline_run.settings)
     assert again.returncode == 0, again.stdout + again.stderr
     assert set(pipeline_run.states().values()) == {"cached"}
+
+    shutil.rmtree(pipeline_run.folder / "serving")  # by hand: the cache must not answer for what is gone
+    mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *pipeline_run.settings)
+    pushed = {name for name, state in pipeline_run.states().items() if state == "complete"}
+    assert pushed == {"ModelPusher"}
 
     strict = [*pipeline_run.settings, "--set=gate.overall.min_auc=0.99"]
     failed = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *strict)
