@@ -26,19 +26,20 @@ def check_data(config: Config) -> None:
     except (ValueError, OSError) as error:
         faults.append(str(error))
     else:
-        faults += _column_faults(config.log, there)
+        faults += _column_faults(config.log, config.split, there)
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def _column_faults(log: LogSchema, there: list[str]) -> list[str]:
+def _column_faults(log: LogSchema, split: SplitSettings, there: list[str]) -> list[str]:
     keys = {log.domain: "log.domain", log.label.column: "log.label.column"}
     keys |= {log.time.column: "log.time.column"} if log.time else {}
     keys |= {name: f"log.{role}" for role, name in (("user", log.user), ("item", log.item)) if name}
+    keys |= {split.column: "split.column"} if split.column else {}
     return [
         f"{keys.get(name, f'log.features.{name}')}: the logs have no column {name!r};"
         f" they have: {', '.join(there)}.{nearest(name, there)}"
-        for name in log.columns
+        for name in dict.fromkeys([*log.columns, *([split.column] if split.column else [])])
         if name not in there
     ]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.log_example_gen.settings import SPLITS
 from schema.log_schema import LABEL, TIME, LogSchema
 from schema.rows import BadRow, Block
 
@@ -27,14 +28,16 @@ class Checked:
         block: the rows as they were read.
         log: what each column means.
         now: seconds since 1970; a later time than a day from then is a fault.
+        split_column: holds the name of each row's split; None where it is not given so.
 
     Attributes:
         columns: by name of the tf.Example's feature: strings, lists of strings (sequences), float32, and
             int64 for `label` and `time`; null where missing.
+        splits: name of each row's split, where a column gives it.
         good: which rows can be used, `(rows,)`.
     """
 
-    def __init__(self, block: Block, log: LogSchema, now: float):
+    def __init__(self, block: Block, log: LogSchema, now: float, split_column: str | None = None):
         self._block = block
         self._reason = np.full(block.table.num_rows, "", dtype=object)
         self.columns: dict[str, pa.Array] = {}
@@ -48,6 +51,10 @@ class Checked:
         if log.time:
             self.columns[TIME] = self._times(log, now)
         self.columns[LABEL] = self._labels(log)
+        self.splits = as_strings(self._values(split_column)) if split_column else None
+        if split_column:
+            known = pc.fill_null(pc.is_in(self.splits, pa.array(SPLITS)), False)
+            self._fail(pc.invert(known), f"split ({split_column}) is none of {', '.join(SPLITS)}")
         self.good = self._reason == ""
 
     def bad_rows(self) -> list[BadRow]:

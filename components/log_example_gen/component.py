@@ -50,7 +50,7 @@ def LogExampleGen(
     settings = DataSettings.model_validate_json(data)
     split_settings = SplitSettings.model_validate_json(split)
     log_schema = LogSchema.model_validate_json(log)
-    role = {"time": log_schema.time, "user": log_schema.user, "random": ""}[split_settings.by]
+    role = {"time": log_schema.time, "user": log_schema.user, "random": "", "column": ""}[split_settings.by]
     if role is None:
         raise ValueError(f"split.by is {split_settings.by!r}, but log.{split_settings.by} is not set.")
     folder = Path(examples.uri)
@@ -96,7 +96,11 @@ def check(summary: Summary, data: DataSettings, split: SplitSettings) -> None:
     empty = [name for name in SPLITS if not summary.rows[name]]
     if empty:
         counts = ", ".join(f"{name} {summary.rows[name]:,}" for name in SPLITS)
-        raise EmptySplitError(
-            f"no rows in {' and '.join(empty)} (rows: {counts}); the logs are too short for a split by "
-            f"{split.by} with validation {split.validation:g} and test {split.test:g}."
-        )
+        raise EmptySplitError(f"no rows in {' and '.join(empty)} (rows: {counts}): {_why_empty(split)}.")
+
+
+def _why_empty(split: SplitSettings) -> str:
+    if split.by == "column":
+        return f"the column {split.column!r} names none"
+    sizes = f"validation {split.validation:g} and test {split.test:g}"
+    return f"the logs are too short for a split by {split.by} with {sizes}"

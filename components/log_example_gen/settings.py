@@ -40,12 +40,15 @@ class SplitSettings(Settings):
 
     Attributes:
         by: `time`: the last days (UTC) are test, those before them validation, so that nothing of a later
-            time is trained on; `user`: all rows of a user are in one split; `random`: each row by itself.
-        validation, test: days for `time`, shares of users or rows otherwise.
+            time is trained on; `user`: all rows of a user are in one split; `random`: each row by itself;
+            `column`: a column of the log holds the name of each row's split.
+        column: of `column`: its name; its values are train, validation and test.
+        validation, test: days for `time`, shares for `user` and `random`.
         seed: of `user` and `random`.
     """
 
-    by: Literal["time", "user", "random"] = "time"
+    by: Literal["time", "user", "random", "column"] = "time"
+    column: str | None = None
     validation: float = Field(None, gt=0, validate_default=False)
     test: float = Field(None, gt=0, validate_default=False)
     seed: int = 0
@@ -60,8 +63,10 @@ class SplitSettings(Settings):
 
     @model_validator(mode="after")
     def _sizes_fit(self):
+        if (self.by == "column") != (self.column is not None):
+            raise ValueError("split by column, and only that, needs the column's name: column: split.")
         if self.by == "time" and (self.validation % 1 or self.test % 1):
             raise ValueError("split by time: validation and test are whole days.")
-        if self.by != "time" and self.validation + self.test >= 1:
+        if self.by in ("user", "random") and self.validation + self.test >= 1:
             raise ValueError(f"split by {self.by}: the shares of validation and test leave nothing to train.")
         return self

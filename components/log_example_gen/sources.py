@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.log_example_gen.settings import DataSettings
-from schema.readers import find_reader
+from schema.files.raw import locate
+from schema.files.reading import FileError, csv_header, open_text
+from schema.readers import Reader, find_reader
 from schema.suggest import nearest
 
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
@@ -29,10 +31,8 @@ def list_files(data: DataSettings) -> list[Path]:
     """
     path = Path(data.path)
     if data.reader is not None:
-        missing = [name for name in find_reader(data.reader["name"]).FILES if not (path / name).is_file()]
-        if missing:
-            raise ValueError(f"data.path {str(path)!r} has no {', '.join(missing)}: {_where(data.reader)}")
-        return [path / name for name in find_reader(data.reader["name"]).FILES]
+        reader, options = reader_and_options(data)
+        return [locate(path, file.name, reader.WHERE) for file in reader.files(**options)]
     if "{DATE}" in data.path:
         files = _dated(data)
     elif path.is_dir():
@@ -44,6 +44,21 @@ def list_files(data: DataSettings) -> list[Path]:
     for file in files:
         file_format(file, data)
     return files
+
+
+def reader_and_options(data: DataSettings) -> tuple[Reader, dict[str, object]]:
+    """Return the reader of a public set and the options given to it.
+
+    Raises:
+        ValueError: there is no such reader, or it has no such option.
+    """
+    options = dict(data.reader)
+    reader = find_reader(options.pop("name"))
+    known = list(signature(reader.columns).parameters)
+    for key in options.keys() - set(known):
+        takes = ", ".join(known) or "none"
+        raise ValueError(f"data.reader has no option {key!r}; it takes: {takes}.{nearest(key, known)}")
+    return reader, options
 
 
 def file_name(file: Path, data: DataSettings) -> str:
@@ -73,17 +88,10 @@ def column_names(data: DataSettings) -> list[str]:
         ValueError: there is no such file, reader or option of a reader, or the file is broken.
     """
     if data.reader is not None:
-        options = {key: value for key, value in data.reader.items() if key != "name"}
-        columns = find_reader(data.reader["name"]).columns
-        known = list(signature(columns).parameters)
-        for key in options.keys() - set(known):
-            takes = ", ".join(known) or "none"
-            raise ValueError(f"data.reader has no option {key!r}; it takes: {takes}.{nearest(key, known)}")
-        return columns(**options)
+        reader, options = reader_and_options(data)
+        return reader.columns(**options)
     file = list_files(data)[0]
     kind = file_format(file, data)
-    from components.log_example_gen.reading import FileError, csv_header, open_text
-
     if kind == "parquet":
         try:
             return pq.read_schema(file).names
@@ -135,7 +143,3 @@ def _json_object(line: bytes) -> dict:
     except ValueError:
         return {}
     return row if isinstance(row, dict) else {}
-
-
-def _where(reader: dict) -> str:
-    return getattr(find_reader(reader["name"]), "WHERE", "put the published files there.")

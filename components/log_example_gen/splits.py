@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.log_example_gen.settings import SPLITS, SplitSettings
 from schema.log_schema import TIME, LogSchema
@@ -38,15 +39,24 @@ def time_cuts(latest: int, split: SplitSettings) -> TimeCuts:
 
 
 def assign(
-    columns: dict[str, pa.Array], lines: np.ndarray, file: str, log: LogSchema, split: SplitSettings, cuts
+    columns: dict[str, pa.Array],
+    lines: np.ndarray,
+    file: str,
+    log: LogSchema,
+    split: SplitSettings,
+    cuts: TimeCuts | None,
+    given: pa.Array | None = None,
 ) -> np.ndarray:
     """Return each row's split, `(rows,)`: an index into `SPLITS`.
 
     Args:
         columns: the rows' typed columns. lines: their line numbers. file: the name of their file.
         log: what each column means. split: how to split.
-        cuts: the `TimeCuts`; None unless the split is by time.
+        cuts: where the splits begin; None unless the split is by time.
+        given: names of the rows' splits; None unless the split is by column.
     """
+    if split.by == "column":
+        return pc.index_in(given, pa.array(SPLITS)).to_numpy()
     if split.by == "time":
         return np.searchsorted([cuts.validation, cuts.test], columns[TIME].to_numpy(), side="right")
     if split.by == "user":

@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from components.log_example_gen.checks import Checked
-from components.log_example_gen.reading import FileError, read_blocks
 from components.log_example_gen.records import WholeFile, compress, encode, frame
 from components.log_example_gen.settings import SPLITS, DataSettings, SplitSettings
 from components.log_example_gen.sources import file_format, file_name, list_files
 from components.log_example_gen.splits import assign, time_cuts
 from schema import progress
+from schema.files.reading import FileError, read_blocks
 from schema.log_schema import TIME, LogSchema
 from schema.readers import find_reader
 from schema.rows import BadRow, Block
@@ -157,12 +157,13 @@ def ingest(
 
     def convert(parse: Callable[[], Block]):
         block = parse()
-        check_columns(block, log, source)
-        checked = Checked(block, log, now)
+        check_columns(block, log, source, split.column)
+        checked = Checked(block, log, now, split.column)
         columns = checked.columns
+        given = checked.splits.filter(checked.good) if split.column else None
         if not checked.good.all():
             columns = {name: column.filter(checked.good) for name, column in columns.items()}
-        which = assign(columns, block.lines[checked.good], block.file, log, split, cuts)
+        which = assign(columns, block.lines[checked.good], block.file, log, split, cuts, given)
         members = {}
         for index, name in enumerate(SPLITS):
             rows = np.flatnonzero(which == index)
@@ -191,14 +192,15 @@ def ingest(
     return Summary({name: file.rows for name, file in files.items()}, dict(bad), examples)
 
 
-def check_columns(block: Block, log: LogSchema, source: Source) -> None:
+def check_columns(block: Block, log: LogSchema, source: Source, split_column: str | None = None) -> None:
     """Refuse a block that lacks a column of the log.
 
     Raises:
         FileError: names the columns and the nearest ones that are there.
     """
     there = block.table.column_names
-    missing = [name for name in log.columns if name not in there]
+    needed = [*log.columns, split_column] if split_column else log.columns
+    missing = [name for name in needed if name not in there]
     if missing and (source.kind != "jsonl" or 1 in block.lines[:1]):
         named = "; ".join(f"no column {name!r}.{nearest(name, there)}" for name in missing)
         raise FileError(f"{source.path}: {named} It has: {', '.join(there)}.")

@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from schema.files.raw import AGAIN, RawFile, Seen, Sieve, locate, row_keys
+from schema.files.reading import open_text
 from schema.rows import BadRow, Block
 
-FILES = ("ratings.dat", "users.dat", "movies.dat")
+FILES = (
+    RawFile("ratings.dat", rows=1_000_209, bytes=24_594_131),
+    RawFile("users.dat", rows=6_040, bytes=134_368),
+    RawFile("movies.dat", rows=3_883, bytes=171_308),
+)
 WHERE = "get ml-1m.zip from the MovieLens page of GroupLens (grouplens.org) and unpack it there."
 RATINGS = ("user_id", "movie_id", "rating", "timestamp")
 USERS = ("user_id", "gender", "age", "occupation", "zip")
@@ -19,6 +25,16 @@ AGE3 = {"1": "under 25", "18": "under 25", "25": "25-34"} | dict.fromkeys(
     ("35", "45", "50", "56"), "35 and over"
 )
 BLOCK_ROWS = 200_000
+
+
+def files(domain: str = "age3") -> list[RawFile]:
+    """Return the raw files, the same for every domain."""
+    return list(FILES)
+
+
+def published(domain: str = "age3") -> dict[str, int]:
+    """Return the published counts: those of the set's README."""
+    return {"rows": 1_000_209, "domains": 3 if domain == "age3" else 18}
 
 
 def columns(domain: str = "age3") -> list[str]:
@@ -55,14 +71,17 @@ def read(folder: Path, domain: str = "age3") -> Iterator[Block]:
         .join(movies, on="movie_id", how="left", maintain_order="left")
         .with_columns((age3 if domain == "age3" else genre).alias(domain))
     )
-    known = (joined["gender"].is_not_null() & joined["title"].is_not_null()).to_numpy()
-    for row in np.flatnonzero(~known):
-        text = "::".join(joined.row(row)[: len(RATINGS)])
-        bad.append(BadRow("ratings.dat", int(lines[row]), "user or movie is in no file", text))
-    joined, lines = joined.filter(known), lines[known]
-    for first in range(0, max(len(joined), 1), BLOCK_ROWS):
+    sieve = Sieve(Block(rows.to_arrow(), lines, "ratings.dat", bad), separator="::")
+    for name in RATINGS:
+        sieve.integers(name)
+    sieve.fail(
+        (joined["gender"].is_null() | joined["title"].is_null()).to_numpy(), "user or movie is in no file"
+    )
+    sieve.fail(Seen().again(row_keys(rows)), AGAIN)
+    whole = sieve.kept(joined.get_columns())
+    for first in range(0, max(len(whole.lines), 1), BLOCK_ROWS):
         part = slice(first, first + BLOCK_ROWS)
-        yield Block(joined[part].to_arrow(), lines[part], "ratings.dat", bad if first == 0 else [])
+        yield Block(whole.table[part], whole.lines[part], whole.file, whole.bad if first == 0 else [])
 
 
 def _read_whole(folder: Path, file: str, names: tuple[str, ...]) -> pl.DataFrame:
@@ -78,11 +97,11 @@ def _read_whole(folder: Path, file: str, names: tuple[str, ...]) -> pl.DataFrame
 
 def _parse(folder: Path, file: str, names: tuple[str, ...]) -> tuple[np.ndarray, pl.DataFrame, list[BadRow]]:
     """Return line numbers and values of a file's good lines, and the bad lines."""
-    path = folder / file
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: {WHERE}")
+    path = locate(folder, file, WHERE)
+    with open_text(path) as stream:
+        content = stream.read()
     # Not splitlines(): in latin-1 it would also cut at the byte 0x85, which a title may hold.
-    text = path.read_bytes().decode("latin-1").replace("\r\n", "\n").split("\n")
+    text = content.decode("latin-1").replace("\r\n", "\n").split("\n")
     lines = pl.DataFrame({"text": text}).with_columns(pl.col("text").str.split("::").alias("values"))
     good = (lines["values"].list.len() == len(names)).to_numpy()
     if not good.any():

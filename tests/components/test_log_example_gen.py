@@ -256,3 +256,24 @@ def test_columns_are_known_before_any_work(place):
     (place / "log.txt").write_text("a\n")
     with pytest.raises(ValueError, match=r"log\.txt ends in none of"):
         column_names(DataSettings(path=str(place / "log.txt")))
+
+
+def test_a_column_may_say_which_split_a_row_is_of(place):
+    named = (["train"] * 8 + ["validation", "test", "holdout", None]) * 5
+    log_rows(60).with_columns(split=pl.Series(named)).write_parquet(place / "log.parquet")
+    summary = run(place / "log.parquet", place / "out", SplitSettings(by="column", column="split"))
+    assert summary.rows == {"train": 40, "validation": 5, "test": 5}
+    assert summary.bad == {"split (split) is none of train, validation, test": 10}
+    assert all(
+        "split" not in example.features.feature
+        for name in SPLITS
+        for example in examples_of(place / "out", name)
+    )
+
+
+def test_a_split_column_must_be_there(place):
+    log_rows(60).write_parquet(place / "log.parquet")
+    with pytest.raises(Exception, match="no column 'slit'"):
+        run(place / "log.parquet", place / "out", SplitSettings(by="column", column="slit"))
+    with pytest.raises(ValueError, match="needs the column's name"):
+        SplitSettings(by="column")

@@ -112,7 +112,8 @@ def test_a_missing_file_is_named_with_where_to_get_it(tmp_path, name):
             {"movies": "661,Toy Story,Drama\n"},
             r"movies\.dat has no line with 3 values between '::': is it another",
         ),
-        ({"ratings": ""}, r"ratings\.dat has no line with 4 values"),
+        ({"ratings": ""}, r"ratings\.dat is empty"),
+        ({"ratings": "\n\n"}, r"ratings\.dat has no line with 4 values"),
     ],
 )
 def test_a_file_in_another_form_is_refused(tmp_path, files, message):

@@ -14,9 +14,12 @@ NAMES = sorted(file.stem for file in Path(schema.readers.__file__).parent.glob("
 @pytest.mark.parametrize("name", NAMES)
 def test_a_reader_offers_files_columns_and_read(name):
     reader = find_reader(name.replace("_", "-"))
-    assert reader.FILES
+    assert reader.files() and reader.WHERE.endswith(".")
+    assert set(reader.published()) <= {"rows", "positives", "domains"}
     assert all(isinstance(column, str) for column in reader.columns())
-    assert list(signature(reader.read).parameters)[1:] == list(signature(reader.columns).parameters)
+    options = list(signature(reader.columns).parameters)
+    assert list(signature(reader.read).parameters)[1:] == options
+    assert list(signature(reader.files).parameters) == list(signature(reader.published).parameters) == options
 
 
 @pytest.mark.parametrize("name", ["movielens-1n", "__init__", "", "os.path", "../rows"])

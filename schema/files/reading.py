@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from isal import igzip, igzip_lib
 
-from components.log_example_gen import json_lines
+from schema.files import json_lines
 from schema.rows import BadRow, Block
 
 BLOCK_BYTES = 8 << 20
@@ -28,19 +28,22 @@ class FileError(ValueError):
     """A file as a whole cannot be used; the message names it."""
 
 
-def read_blocks(file: Path, kind: str, name: str) -> Iterator[Callable[[], Block]]:
+def read_blocks(
+    file: Path, kind: str, name: str, columns: list[str] | None = None
+) -> Iterator[Callable[[], Block]]:
     """Yield the blocks of a file, each as a function that parses it, so that threads can share the work.
 
     Args:
         file: path of the file. name: what the blocks call it.
         kind: `csv`, `jsonl` or `parquet`.
+        columns: names of the columns of a CSV file without a header; None where the first line names them.
 
     Raises:
         FileError: the file is empty, broken or has no rows.
     """
     if kind == "parquet":
         return _parquet_blocks(file, name)
-    return _text_blocks(file, kind, name)
+    return _text_blocks(file, kind, name, columns)
 
 
 @contextmanager
@@ -76,11 +79,13 @@ def csv_header(line: bytes, file: Path) -> list[str]:
     return names
 
 
-def _text_blocks(file: Path, kind: str, name: str) -> Iterator[Callable[[], Block]]:
+def _text_blocks(
+    file: Path, kind: str, name: str, columns: list[str] | None
+) -> Iterator[Callable[[], Block]]:
     rows_seen = False
     with open_text(file) as stream:
-        names, first_line = None, 1
-        if kind == "csv":
+        names, first_line = columns, 1
+        if kind == "csv" and columns is None:
             names, first_line = csv_header(stream.readline(), file), 2
         for text in _whole_lines(stream, quotes=kind == "csv"):
             rows_seen = rows_seen or bool(text.strip())

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from components.log_example_gen.checks import Checked
-from components.log_example_gen.reading import read_blocks
+from schema.files.reading import read_blocks
 from schema.log_schema import LogSchema
 
 LOG = LogSchema.model_validate(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.log_example_gen import reading
-from components.log_example_gen.reading import FileError, read_blocks
+from schema.files import reading
+from schema.files.reading import FileError, read_blocks
 
 
 def read(file, kind="csv"):

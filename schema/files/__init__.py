@@ -1,0 +1,1 @@
+"""Files of rows read block by block: CSV, JSON lines, Parquet; every row keeps its line number."""
