@@ -31,6 +31,31 @@ class Columns:
         """Return the row numbers of one domain."""
         return np.arange(self.offsets[domain], self.offsets[domain + 1])
 
+    def mixed(self, random: np.random.Generator) -> np.ndarray:
+        """Return the numbers of all rows in a random order."""
+        return random.permutation(self.rows)
+
+    def by_share(self, shares: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+        """Draw row numbers with replacement, so that each domain has a given share of them on average.
+
+        Args:
+            shares: of each domain, the unknown one last, `(n_domains + 1,)`, in any unit.
+            count: how many rows. random: of the draw.
+
+        Returns:
+            Row numbers `(count,)`, mixed.
+
+        Raises:
+            ValueError: a domain without rows has a share.
+        """
+        sizes = np.diff(self.offsets)
+        empty = np.flatnonzero((sizes == 0) & (shares > 0))
+        if len(empty):
+            raise ValueError(f"domain {empty[0]} has no rows to draw a share of {shares[empty[0]]:g} from.")
+        ends = np.cumsum(shares, dtype=np.float64)
+        domain = np.searchsorted(ends, random.random(count) * ends[-1], side="right")
+        return self.offsets[domain] + (random.random(count) * sizes[domain]).astype(np.int64)
+
     def take(self, rows: np.ndarray, steps: int) -> dict[str, np.ndarray]:
         """Return `(steps, batch, ...)` arrays of given rows; their number must be a multiple of `steps`."""
         return {

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.columns import Columns
 from models.features import FeatureSpec
 
 READ_ROWS = 8192  # tf.Examples parsed in one call
+SORT_ROWS = 1 << 20  # rows of a column that are sorted at a time
 
 
 def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
@@ -42,23 +44,51 @@ def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
 
 
 def _decode(files: list[str], spec: FeatureSpec, folder: Path) -> None:
-    """Write the files' rows as one `.npy` per column, sorted by domain, in their order within one."""
+    """Write the files' rows as one `.npy` per column, sorted by domain, in their order within one.
+
+    Memory holds one block of rows at a time: the rows are spooled to disk as they are read, and put in their
+    places once the size of every domain is known.
+    """
     features = {LABEL: tf.io.FixedLenFeature([], tf.int64), spec.domain: tf.io.FixedLenFeature([], tf.int64)}
     for field in spec.fields:
         kind = tf.float32 if field.kind == "numeric" else tf.int64
         features[field.name] = tf.io.FixedLenFeature([field.length] if field.length else [], kind)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in features}
-    records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP", num_parallel_reads=None)
-    for examples in records.batch(READ_ROWS).prefetch(2):
-        for name, values in tf.io.parse_example(examples, features).items():
-            is_float = name == LABEL or values.dtype == tf.float32
-            parts[name].append(values.numpy().astype(np.float32 if is_float else np.int32))
-    if not parts[LABEL]:
+    types = {
+        name: np.dtype(np.float32 if name == LABEL or feature.dtype == tf.float32 else np.int32)
+        for name, feature in features.items()
+    }
+    spools = [folder / f"{i}.spool" for i in range(len(features))]
+    sizes = np.zeros(spec.n_domains + 1, np.int64)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open(spool, "wb")) for spool in spools]
+        records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP", num_parallel_reads=None)
+        for examples in records.batch(READ_ROWS).prefetch(2):
+            values = tf.io.parse_example(examples, features)
+            sizes += np.bincount(values[spec.domain].numpy(), minlength=len(sizes))
+            for spool, (name, kind) in zip(opened, types.items(), strict=True):
+                spool.write(np.ascontiguousarray(values[name].numpy().astype(kind)))
+    if not sizes.any():
         raise ValueError(f"no rows in {', '.join(files) or 'an empty list of files'}.")
-    domain = np.concatenate(parts[spec.domain])
-    order = np.argsort(domain, kind="stable")
-    offsets = np.searchsorted(domain[order], np.arange(spec.n_domains + 2))
-    for i, name in enumerate(features):
-        np.save(folder / f"{i}.npy", np.concatenate(parts.pop(name))[order])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    domain = np.memmap(spools[list(features).index(spec.domain)], np.int32, "r")
+    for i, (name, kind) in enumerate(types.items()):
+        shape = (len(domain), *features[name].shape)
+        column = np.lib.format.open_memmap(folder / f"{i}.npy", "w+", kind, shape)
+        _sort(np.memmap(spools[i], kind, "r", shape=shape), domain, offsets, column)
+        column.flush()
+    for spool in spools:
+        spool.unlink()
     np.save(folder / "offsets.npy", offsets)
     (folder / "columns.json").write_text(json.dumps(list(features)), encoding="utf-8")
+
+
+def _sort(values: np.ndarray, domain: np.ndarray, offsets: np.ndarray, column: np.ndarray) -> None:
+    """Copy values to the places that their domains have in a column, block by block."""
+    free = offsets[:-1].copy()  # the next free place of each domain
+    for first in range(0, len(values), SORT_ROWS):
+        block = np.asarray(domain[first : first + SORT_ROWS])
+        order = np.argsort(block, kind="stable")
+        counts = np.bincount(block, minlength=len(free))
+        within = np.arange(len(block)) - np.repeat(np.cumsum(counts) - counts, counts)
+        column[np.repeat(free, counts) + within] = values[first : first + SORT_ROWS][order]
+        free += counts

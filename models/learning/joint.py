@@ -15,7 +15,7 @@ class Joint(LearningMethod):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        order = self.generator(epoch).permutation(self.columns.rows)
+        order = self.columns.mixed(self.generator(epoch))
         for rows, steps in chunks(order, self.batch_size):
             losses = self.steps.train(self.columns.take(rows, steps))
             yield len(rows), float(np.mean(losses))
