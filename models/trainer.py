@@ -82,7 +82,7 @@ def train(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    steps = create_steps(model, keras.optimizers.Adam(learning.learning_rate))
+    steps = create_steps(model, create_optimizer(learning))
     entry = find("learning", learning.method)
     method = entry.cls(
         own_settings(entry, learning.settings), steps, columns, learning.batch_size, learning.seed
@@ -111,6 +111,11 @@ def train(
         checkpoint.save(state, work)
     steps.restore(state.best)
     return state.history
+
+
+def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:
+    """Return the optimizer that every learning method moves the weights with."""
+    return keras.optimizers.Adam(learning.learning_rate)
 
 
 def _epoch(method, epoch: int) -> dict:

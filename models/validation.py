@@ -42,11 +42,7 @@ class Validation:
             `auc`, `mean_domain_auc`, `major_auc`, `minor_auc` and `domains` by name; None where undefined.
         """
         labels = np.asarray(self._columns.arrays[LABEL])
-        inputs = (
-            {name: array for name, array in batch.items() if name != LABEL}
-            for batch in self._columns.batches(PREDICT_ROWS)
-        )
-        scores = np.concatenate([steps.predict(batch) for batch in inputs])
+        scores = predict(steps, self._columns)
         domains = {name: float(roc_auc_score(labels[s], scores[s])) for name, s in self._slices.items()}
         overall = float(roc_auc_score(labels, scores)) if len(np.unique(labels)) == 2 else None
         return {
@@ -57,6 +53,19 @@ class Validation:
             "minor_auc": _mean(auc for name, auc in domains.items() if self._minor[name]),
             "domains": domains,
         }
+
+
+def predict(steps, columns: Columns) -> np.ndarray:
+    """Return a model's click probabilities for all rows in their order, `(rows,)`.
+
+    Args:
+        steps: the compiled primitives of the model. columns: the rows.
+    """
+    inputs = (
+        {name: array for name, array in batch.items() if name != LABEL}
+        for batch in columns.batches(PREDICT_ROWS)
+    )
+    return np.concatenate([steps.predict(batch) for batch in inputs])
 
 
 def _mean(values) -> float | None:

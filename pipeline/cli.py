@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipeline.bench.command import bench
+
 GATE_FAILED = 3  # exit status of a run whose model was not good enough to be pushed
 
 app = typer.Typer(
@@ -17,7 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Multi-domain recommendation: logs in, a gated and servable click model out.",
 )
-bench = typer.Typer(no_args_is_help=True, help="Measure mdr on this machine.")
 app.add_typer(bench, name="bench")
 console = Console()
 errors = Console(stderr=True)
@@ -27,7 +28,6 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override one key of the config: --set learning.epochs=3.")
 ]
 ConfigName = Annotated[str, typer.Option("--config", help="YAML file, or the name of a built-in config.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")]
 
 
 @app.command()
@@ -137,25 +137,6 @@ def doctor(
 
     if not show(examine(out), console):
         raise typer.Exit(1)
-
-
-@bench.command()
-def ingest(
-    rows: Annotated[int, typer.Option(help="Rows of the generated CSV.", min=1000)] = 1_000_000,
-    repeat: Annotated[int, typer.Option(help="Runs of each side; medians are compared.", min=1)] = 1,
-    as_json: Json = None,
-) -> None:
-    """Compare LogExampleGen with TFX's CsvExampleGen on the same file."""
-    from pipeline.bench.ingest import run as measure
-
-    figures = measure(rows=rows, repeat=repeat)
-    if as_json:
-        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    console.print(
-        f"LogExampleGen {figures['rows_per_s']:,.0f} rows/s, "
-        f"CsvExampleGen {figures['stock_rows_per_s']:,.0f} rows/s: {figures['ratio']:.1f} times as fast",
-        highlight=False,
-    )
 
 
 def main() -> None:

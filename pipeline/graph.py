@@ -33,6 +33,7 @@ class Launch:
         checkpoints: folder for the state of an unfinished training; empty for none.
         review: where an inferred schema is saved for review; empty for nowhere.
         lost_pushes: how often a pushed version was found to be gone, and must be pushed again.
+        until: the last component to run; empty for all.
     """
 
     fingerprint: str
@@ -42,6 +43,7 @@ class Launch:
     checkpoints: str = ""
     review: str = ""
     lost_pushes: int = 0
+    until: str = ""
 
 
 def _content(config: Config) -> str:
@@ -150,7 +152,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         code=code_version("components/model_pusher", "components/latest_blessed_model")
         + (f"-{launch.lost_pushes}" if launch.lost_pushes else ""),
     )
-    return [
+    components = [
         examples,
         statistics,
         schema,
@@ -164,3 +166,5 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         gate,
         pusher,
     ]
+    names = [component.id for component in components]
+    return components[: names.index(launch.until) + 1] if launch.until else components

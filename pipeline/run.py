@@ -37,13 +37,14 @@ class RunError(RuntimeError):
         self.status = status
 
 
-def run(config: Config, folder: RunFolder, console: Console) -> None:
-    """Run the whole pipeline on this machine.
+def run(config: Config, folder: RunFolder, console: Console, until: str = "") -> None:
+    """Run the pipeline on this machine.
 
     Args:
         config: the checked config.
         folder: where everything of the run goes; what an earlier run left there is reused.
         console: where the progress is shown.
+        until: the last component to run, such as `ItemPopularity`; empty for all.
 
     Raises:
         ConfigError: the data does not fit the config; nothing was started.
@@ -57,7 +58,7 @@ def run(config: Config, folder: RunFolder, console: Console) -> None:
     except Timeout:
         raise RunError(f"another run works in {folder.root}; wait for it or give another --out.") from None
     with lock:
-        _prepare(config, folder)
+        _prepare(config, folder, until)
         console.print(f"[dim]log: {folder.log}[/dim]")
         watch = Watch(console)
         status = _start_and_watch(folder, watch)
@@ -69,7 +70,7 @@ def run(config: Config, folder: RunFolder, console: Console) -> None:
         )
 
 
-def _prepare(config: Config, folder: RunFolder) -> None:
+def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     """Write the checked config and what the start of a run adds to it."""
     values = config.model_dump(mode="json")
     write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
@@ -87,6 +88,7 @@ def _prepare(config: Config, folder: RunFolder) -> None:
         "checkpoints": str(folder.checkpoints),
         "review": str(folder.schema),
         "lost_pushes": _lost_pushes(folder),
+        "until": until,
     }
     write_whole(folder.launch, json.dumps(launch, indent=1))
     folder.progress.write_text("", encoding="utf-8")

@@ -16,6 +16,10 @@ class Steps(BaseSteps):
         self._compiled_gradients = jax.jit(self._loss_and_gradients)
         self._compiled_predict = jax.jit(self._predict)
 
+    def tensors(self, arrays: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+        """Hand arrays over to the backend."""
+        return {name: jnp.asarray(array) for name, array in arrays.items()}
+
     def train(self, chunk: dict[str, np.ndarray]) -> np.ndarray:
         """Take one optimizer step per batch of a chunk.
 

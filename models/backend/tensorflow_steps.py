@@ -15,6 +15,10 @@ class Steps(BaseSteps):
         self._compiled_gradients = tf.function(self._loss_and_gradients, reduce_retracing=True)
         self._compiled_predict = tf.function(self._predict, reduce_retracing=True)
 
+    def tensors(self, arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
+        """Hand arrays over to the backend."""
+        return {name: tf.convert_to_tensor(array) for name, array in arrays.items()}
+
     def train(self, chunk: dict[str, np.ndarray]) -> np.ndarray:
         """Take one optimizer step per batch of a chunk.
 
@@ -28,11 +32,11 @@ class Steps(BaseSteps):
         Raises:
             NonFiniteLossError: a loss is NaN or infinite.
         """
-        return self._check(self._compiled_train(_tensors(chunk)).numpy())
+        return self._check(self._compiled_train(self.tensors(chunk)).numpy())
 
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
         """Return the loss of one batch and its gradients, one array per trainable weight."""
-        loss, gradients = self._compiled_gradients(_tensors(batch))
+        loss, gradients = self._compiled_gradients(self.tensors(batch))
         return float(self._check(loss.numpy()[None])[0]), [gradient.numpy() for gradient in gradients]
 
     def apply(self, gradients: list[np.ndarray]) -> None:
@@ -43,7 +47,7 @@ class Steps(BaseSteps):
 
     def predict(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return the click probabilities of a batch, `(batch,)`."""
-        return self._compiled_predict(_tensors(inputs)).numpy()
+        return self._compiled_predict(self.tensors(inputs)).numpy()
 
     def _predict(self, inputs):
         return self.model.probabilities(self.model(inputs, training=False))
@@ -68,7 +72,3 @@ class Steps(BaseSteps):
         # An embedding's gradient comes as slices. Keras would square each slice by itself for Adam's second
         # moment, and a row that stands twice in a batch would move otherwise than on the other backend.
         return tf.cast(loss, tf.float32), [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-
-def _tensors(arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
-    return {name: tf.convert_to_tensor(array) for name, array in arrays.items()}

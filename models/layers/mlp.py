@@ -50,7 +50,8 @@ class Experts(keras.layers.Layer):
     Args:
         n_experts: number of experts.
         units: width of each layer of an expert.
-        dropout: share of activations dropped in training.
+        dropout: share of activations dropped in training; a row's mask is the same in every expert, since
+            drawing one for each costs as much as the products.
     """
 
     def __init__(self, n_experts: int, units: Sequence[int], dropout: float = 0.0, **kwargs):
@@ -58,7 +59,7 @@ class Experts(keras.layers.Layer):
         self.n_experts = n_experts
         self.units = tuple(units)
         self.dropout = dropout
-        self._drop = keras.layers.Dropout(dropout)
+        self._drop = keras.layers.Dropout(dropout, noise_shape=(1, None, None))
 
     def build(self, input_shape):
         # Glorot's rule would count the experts as a part of the receptive field: scale by one expert's width.

@@ -1,0 +1,106 @@
+"""One cell of a quality benchmark, in a process of its own: `python -m pipeline.bench.cell SPEC RESULT`.
+
+A process each, so that peak memory is the cell's own and a crash costs one cell.
+"""
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+from components.domain_evaluator.settings import EvaluationSettings
+from models.settings import LearningSettings, ModelSettings
+from pipeline.bench.prepare import Prepared
+from pipeline.run_folder import read_json, write_whole
+from schema.base import Settings
+
+KEYS = (
+    *("suite", "model", "plugins", "learning", "seed"),
+    *("auc", "logloss", "domain_auc", "mean_domain_auc", "major5_auc", "minor10_auc", "minor5_auc"),
+    *("by_domain", "seconds", "samples_per_s", "peak_mb", "parameters"),
+)
+
+
+class CellSpec(Settings):
+    """What a cell is made of.
+
+    Attributes:
+        suite: its name. model, learning: what is trained and how. evaluation: which domains are judged.
+        data: folder of the prepared columns. work: folder for the checkpoint of an unfinished training.
+    """
+
+    suite: str
+    model: ModelSettings
+    learning: LearningSettings
+    evaluation: EvaluationSettings
+    data: Path
+    work: Path
+
+    @property
+    def name(self) -> str:
+        """The cell's name, such as `mmoe+d3 joint seed 0`."""
+        model = "+".join([self.model.architecture, *self.model.plugins])
+        return f"{model} {self.learning.method} seed {self.learning.seed}"
+
+
+def measure(spec: CellSpec) -> dict:
+    """Train one model on the prepared columns and judge it on the test rows.
+
+    Returns:
+        The figures under `KEYS`: `by_domain` holds `auc`, `logloss`, `rows` and `positives` by domain,
+        `seconds` are those of training alone, `peak_mb` (MiB) is the process's.
+    """
+    import keras
+    import numpy as np
+
+    from models.architectures.base import create_model
+    from models.backend import create_steps
+    from models.backend.base import LABEL
+    from models.domain_metrics import over_domains, slice_figures
+    from models.trainer import train
+    from models.validation import predict
+
+    features, columns = Prepared(spec.data).load()
+    keras.utils.set_random_seed(spec.learning.seed)
+    model = create_model(features, spec.model, spec.learning.embedding_l2)
+    history = train(
+        model, columns["train"], columns["validation"], spec.learning, spec.work, spec.work / "logs"
+    )
+    test = columns["test"]
+    scores = predict(create_steps(model, keras.optimizers.Adam()), test)
+    labels = np.asarray(test.arrays[LABEL])
+    rules = (spec.evaluation.min_rows, spec.evaluation.min_each_class)
+    by_domain = {
+        name: slice_figures(labels[first:end], scores[first:end], *rules)
+        for name, first, end in zip(features.domains, test.offsets[:-1], test.offsets[1:], strict=False)
+    }
+    seconds = sum(epoch["seconds"] for epoch in history)
+    overall = slice_figures(labels, scores)
+    return {
+        "suite": spec.suite,
+        "model": spec.model.architecture,
+        "plugins": list(spec.model.plugins),
+        "learning": spec.learning.method,
+        "seed": spec.learning.seed,
+        "auc": overall["auc"],
+        "logloss": overall["logloss"],
+        **over_domains(by_domain),
+        "by_domain": by_domain,
+        "seconds": round(seconds, 2),
+        "samples_per_s": round(columns["train"].rows * len(history) / seconds),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_variables)),
+        "epochs": len(history),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count(),
+    }
+
+
+def main(spec_file: Path, result_file: Path) -> None:
+    """Measure the cell of a spec file and write its figures."""
+    spec = CellSpec.model_validate(read_json(spec_file))
+    write_whole(result_file, json.dumps(measure(spec), indent=1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,24 @@
+"""Which machine and which versions a figure comes from."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+PACKAGES = ("tensorflow", "keras", "apache-beam", "tfx")
+
+
+def machine() -> str:
+    """Return processor, cores, memory and versions in one line."""
+    models = {
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    }
+    memory = psutil.virtual_memory().total / 2**30
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    cores = os.cpu_count()
+    processor = ", ".join(sorted(models)) or platform.machine()
+    return f"{processor}, {cores} cores, {memory:.0f} GiB; Python {platform.python_version()}, {versions}"
