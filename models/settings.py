@@ -1,8 +1,9 @@
 """What is trained and how, as it stands in a config; light to import."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from schema.base import Settings
 
@@ -47,3 +48,59 @@ class LearningSettings(Settings):
     patience: int = Field(2, ge=1)
     min_domain_rows: int = Field(20, ge=2)
     seed: int = Field(0, ge=0)
+
+
+class TuningSettings(Settings):
+    """What `mdr tune` tries.
+
+    Attributes:
+        grid: values to try by key, such as `learning.learning_rate` or `model.settings.tower_units`; the
+            defaults are the grid of AREAD (section 3.1).
+        trials: combinations tried at most, drawn at random without repeating one.
+        minutes: no trial starts after this long; None for no limit.
+        seed: of the draw.
+    """
+
+    grid: dict[str, tuple[Any, ...]] = Field(
+        default_factory=lambda: {
+            "learning.learning_rate": (5e-4, 1e-3, 1.5e-3, 2e-3, 3e-3),
+            "learning.batch_size": (1024, 2048, 4096),
+        },
+        min_length=1,
+    )
+    trials: int = Field(15, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    seed: int = 0
+
+    @field_validator("grid")
+    @classmethod
+    def _keys_are_of_model_and_learning(cls, grid: dict) -> dict:
+        for key, values in grid.items():
+            if key.split(".")[0] not in ("model", "learning"):
+                raise ValueError(f"grid key {key!r} must begin with model. or learning.")
+            if not values:
+                raise ValueError(f"grid key {key!r} has no values to try")
+        return grid
+
+
+def with_values(
+    model: ModelSettings, learning: LearningSettings, values: Mapping[str, Any]
+) -> tuple[ModelSettings, LearningSettings]:
+    """Return the settings with some keys changed.
+
+    Args:
+        model, learning: the settings. values: by dotted key, such as `model.settings.tower_units`.
+
+    Raises:
+        pydantic.ValidationError: a key or value that the settings do not have.
+    """
+    changed = {"model": model.model_dump(), "learning": learning.model_dump()}
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        place = changed
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return ModelSettings.model_validate(changed["model"]), LearningSettings.model_validate(
+        changed["learning"]
+    )

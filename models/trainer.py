@@ -35,26 +35,41 @@ def run_fn(fn_args) -> None:
         fn_args: TFX's FnArgs. `custom_config` holds `log`, `model`, `learning` (each as JSON text) and
             `checkpoints`, the folder for the state of an unfinished training (empty: beside the model).
     """
-    config = fn_args.custom_config
-    log = LogSchema.model_validate_json(config["log"])
-    model_settings = ModelSettings.model_validate_json(config["model"])
-    learning = LearningSettings.model_validate_json(config["learning"])
-    transform = tft.TFTransformOutput(fn_args.transform_output)
-    spec = FeatureSpec.from_transform(log, transform)
-    train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
-    place = config.get("checkpoints") or tempfile.mkdtemp()
-    work = Path(place) / _key(config, train_files + validation_files)
-    train_columns = load_columns(train_files, spec, work / "train")
-    validation_columns = load_columns(validation_files, spec, work / "validation")
-
-    keras.utils.set_random_seed(learning.seed)
-    model = create_model(spec, model_settings, learning.embedding_l2)
+    given = Inputs(fn_args)
+    keras.utils.set_random_seed(given.learning.seed)
+    model = create_model(given.spec, given.model, given.learning.embedding_l2)
     logs = Path(fn_args.model_run_dir)
     logs.mkdir(parents=True, exist_ok=True)
-    history = train(model, train_columns, validation_columns, learning, work, logs)
-    export(model, transform, log, fn_args.serving_model_dir)
+    history = train(model, given.train, given.validation, given.learning, given.work, logs)
+    export(model, given.transform, given.log, fn_args.serving_model_dir)
     (logs / "history.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
-    shutil.rmtree(work)
+    shutil.rmtree(given.work)
+
+
+class Inputs:
+    """What TFX hands to a training or a tuning: settings, and the transformed rows as columns.
+
+    Args:
+        fn_args: see `run_fn`.
+
+    Attributes:
+        log, model, learning: the settings. transform: output of the Transform component.
+        spec: the model's inputs. train, validation: the columns of the two splits.
+        work: folder for the state of what is unfinished; its name stands for settings, code and rows.
+    """
+
+    def __init__(self, fn_args):
+        config = fn_args.custom_config
+        self.log = LogSchema.model_validate_json(config["log"])
+        self.model = ModelSettings.model_validate_json(config["model"])
+        self.learning = LearningSettings.model_validate_json(config["learning"])
+        self.transform = tft.TFTransformOutput(fn_args.transform_graph_path)
+        self.spec = FeatureSpec.from_transform(self.log, self.transform)
+        train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+        place = config.get("checkpoints") or tempfile.mkdtemp()
+        self.work = Path(place) / _key(config, train_files + validation_files)
+        self.train = load_columns(train_files, self.spec, self.work / "train")
+        self.validation = load_columns(validation_files, self.spec, self.work / "validation")
 
 
 def train(
@@ -161,6 +176,6 @@ def _files(patterns: list[str]) -> list[str]:
 def _key(config: dict, files: list[str]) -> str:
     """Return the name of a training: of its settings, its code and its input files."""
     sizes = [tf.io.gfile.stat(file).length for file in files]
-    named = {name: value for name, value in config.items() if name != "checkpoints"}
+    named = {name: value for name, value in config.items() if name not in ("checkpoints", "tuning")}
     text = json.dumps([named, files, sizes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -49,6 +49,30 @@ def sample(
 
 
 @app.command()
+def data(
+    name: Annotated[str, typer.Argument(help="A built-in config that reads a public set, such as aliccp-3.")],
+    raw: Annotated[Path, typer.Option("--raw", help="Folder of the raw files as published.", exists=True)],
+    out: Out,
+) -> None:
+    """Turn the raw files of a public set into Parquet logs and a config."""
+    from pipeline.data import convert
+
+    summary = convert(name, raw.absolute(), out.absolute(), console)
+    console.print(
+        f"[green]✓[/] {summary['rows']:,} rows, {summary['positives']:,} positive, "
+        f"{summary['domains']} domains in {out}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for difference in summary["differences"]:
+        console.print(f"[yellow]![/] {difference}", highlight=False, soft_wrap=True)
+    for reason, count in summary["bad"].items():
+        example = summary["examples"][reason]
+        console.print(f"[yellow]![/] {count:,} rows left out: {reason}; such as {example}", soft_wrap=True)
+    console.print(f"  next: mdr run --config {out}/config.yaml --out runs/{name}", highlight=False)
+
+
+@app.command()
 def run(config: ConfigName, out: Out, overrides: Overrides = None) -> None:
     """Run the whole pipeline; a second run reuses what has not changed, a stopped one goes on."""
     from pipeline.config import load
@@ -65,6 +89,16 @@ def run(config: ConfigName, out: Out, overrides: Overrides = None) -> None:
     print_summary(results, folder, console)
     if not results.blessed:
         raise typer.Exit(GATE_FAILED)
+
+
+@app.command()
+def tune(config: ConfigName, out: Out, overrides: Overrides = None) -> None:
+    """Try the values of the config's tuning.grid and write the best ones into a config."""
+    from pipeline.config import load
+    from pipeline.run_folder import RunFolder
+    from pipeline.tune import tune as search
+
+    search(load(config, overrides or ()), RunFolder(out.absolute()), console)
 
 
 @app.command()

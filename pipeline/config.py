@@ -10,7 +10,7 @@ from components.domain_evaluator.settings import EvaluationSettings
 from components.domain_gate.settings import GateSettings
 from components.log_example_gen.settings import DataSettings, SplitSettings
 from components.model_pusher.settings import PushSettings
-from models.settings import LearningSettings, ModelSettings
+from models.settings import LearningSettings, ModelSettings, TuningSettings
 from pipeline.config_errors import ConfigError, explain
 from schema.base import Settings
 from schema.log_schema import LogSchema
@@ -60,6 +60,7 @@ class Config(Settings):
         name: name of the pipeline; small letters, digits and dashes, as Kubeflow asks.
         data: where the logs are. split: what is training, validation and test. log: what a column means.
         checks: which anomalies stop a run. model, learning: what is trained and how.
+        tuning: what `mdr tune` tries.
         evaluation: what is measured. gate: what a model must reach to be pushed. push: where it goes.
     """
 
@@ -70,6 +71,7 @@ class Config(Settings):
     checks: ChecksSettings = ChecksSettings()
     model: ModelSettings = ModelSettings()
     learning: LearningSettings = LearningSettings()
+    tuning: TuningSettings = TuningSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     push: PushSettings = PushSettings()

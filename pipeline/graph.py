@@ -108,6 +108,13 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     )
     popularity.add_upstream_node(data_gate)
 
+    training = {
+        "log": log,
+        "model": config.model.model_dump_json(),
+        "learning": config.learning.model_dump_json(),
+        "checkpoints": launch.checkpoints,
+        "code": code_version("models"),
+    }
     trainer = tfx.components.Trainer(
         run_fn="models.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
@@ -115,13 +122,18 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         schema=schema.outputs["schema"],
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["validation"]),
-        custom_config={
-            "log": log,
-            "model": config.model.model_dump_json(),
-            "learning": config.learning.model_dump_json(),
-            "checkpoints": launch.checkpoints,
-            "code": code_version("models"),
-        },
+        custom_config=training,
+    )
+
+    # `mdr tune` ends here: instead of one training, one for each trial.
+    tuner = tfx.components.Tuner(
+        tuner_fn="models.tuner.tuner_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=schema.outputs["schema"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["validation"]),
+        custom_config={**training, "tuning": config.tuning.model_dump_json()},
     )
 
     # The new model against the one that serves, on the same rows, domain by domain.
@@ -166,5 +178,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         gate,
         pusher,
     ]
+    if launch.until == tuner.id:
+        return [*components[: components.index(trainer)], tuner]
     names = [component.id for component in components]
     return components[: names.index(launch.until) + 1] if launch.until else components

@@ -5,12 +5,12 @@ A process each, so that peak memory is the cell's own and a crash costs one cell
 
 import json
 import os
-import resource
 import sys
 from pathlib import Path
 
 from components.domain_evaluator.settings import EvaluationSettings
 from models.settings import LearningSettings, ModelSettings
+from pipeline.bench.machine import peak_mib
 from pipeline.bench.prepare import Prepared
 from pipeline.run_folder import read_json, write_whole
 from schema.base import Settings
@@ -89,7 +89,7 @@ def measure(spec: CellSpec) -> dict:
         "by_domain": by_domain,
         "seconds": round(seconds, 2),
         "samples_per_s": round(columns["train"].rows * len(history) / seconds),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak_mib()),
         "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_variables)),
         "epochs": len(history),
         "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count(),

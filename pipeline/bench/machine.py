@@ -22,3 +22,13 @@ def machine() -> str:
     cores = os.cpu_count()
     processor = ", ".join(sorted(models)) or platform.machine()
     return f"{processor}, {cores} cores, {memory:.0f} GiB; Python {platform.python_version()}, {versions}"
+
+
+def peak_mib() -> float:
+    """Return the peak resident memory of this process in MiB.
+
+    Not `getrusage`: on Linux its figure begins with the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    [kib] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(kib) / 1024

@@ -214,7 +214,7 @@ def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
             "learning": learning.model_dump_json(),
             "checkpoints": str(tmp_path / "checkpoints"),
         },
-        transform_output=transformed.graph,
+        transform_graph_path=transformed.graph,
         train_files=transformed.files["train"],
         eval_files=transformed.files["validation"],
         serving_model_dir=str(tmp_path / "model"),

@@ -1,8 +1,5 @@
 """The page in a real browser, and the odd cases it must say in words."""
 
-import shutil
-import subprocess
-
 import pytest
 
 from pipeline.report import plots
@@ -10,29 +7,6 @@ from pipeline.report.page import write_page
 from pipeline.report.terminal import verdict_lines
 from pipeline.results import load_results
 from pipeline.run_folder import RunFolder
-
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-FLAGS += " --disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=5000"
-
-
-@pytest.fixture
-def browser(tmp_path):
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: apt install chromium to test the page in a browser.")
-
-    def show(page, width):
-        command = [
-            chromium,
-            *FLAGS.split(),
-            f"--window-size={width},1500",
-            f"--user-data-dir={tmp_path / 'c'}",
-        ]
-        done = subprocess.run([*command, "--dump-dom", f"file://{page}"], capture_output=True, text=True)
-        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return done.stdout, console
-
-    return show
 
 
 @pytest.mark.parametrize("width", [400, 1200], ids=["phone", "desk"])

@@ -1,0 +1,145 @@
+"""A whole small benchmark: real cells in processes of their own, kept, added to, redrawn."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pipeline.bench import quality, suite
+from pipeline.bench.cell import KEYS, CellSpec
+from pipeline.bench.suite import load_suite
+from pipeline.bench.tables import draw, write_docs
+from pipeline.config_errors import ConfigError
+from pipeline.run import RunError
+
+TINY = """
+about: "Four generated domains."
+sample: {rows: 8000, domains: 4}
+set: [learning.epochs=1, learning.batch_size=512, evaluation.min_rows=20, evaluation.min_each_class=2]
+settings: {shared_bottom: {bottom_units: [16], tower_units: [8]}}
+published: [{source: a paper, figures: {shared_bottom: {auc: 0.7654}}}]
+notes: ["Four domains only."]
+"""
+CONSOLE = Console(file=open("/dev/null", "w"))  # noqa: SIM115 - for the whole session
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """Run two seeds of one model; return how to call the command again, and the first results."""
+    place = tmp_path_factory.mktemp("bench")
+    (place / "suites").mkdir()
+    (place / "suites" / "tiny.yaml").write_text(TINY)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(suite, "SUITES", place / "suites")
+
+    def call(**options):
+        defaults = {"command": "mdr bench quality --suite tiny", "models": ["shared_bottom"], "seeds": 2}
+        return quality.run("tiny", CONSOLE, place / "out", **{**defaults, **options})
+
+    yield call, call()
+    patch.undo()
+
+
+def test_each_cell_holds_the_figures_that_were_promised(bench):
+    _, (_, cells) = bench
+    assert [list(cell) for cell in cells] == [list(KEYS)] * 2
+    for seed, cell in enumerate(cells):
+        assert (cell["suite"], cell["model"], cell["plugins"], cell["learning"], cell["seed"]) == (
+            "tiny",
+            "shared_bottom",
+            [],
+            "joint",
+            seed,
+        )
+        domains = cell["by_domain"].values()
+        assert set(cell["by_domain"]) == {"channel_01", "channel_02", "channel_03", "channel_04"}
+        known = [(domain["auc"], domain["rows"]) for domain in domains if domain["auc"] is not None]
+        aucs, rows = np.array(known).T
+        assert cell["domain_auc"] == pytest.approx(np.average(aucs, weights=rows))
+        assert cell["mean_domain_auc"] == pytest.approx(aucs.mean())
+        assert 0.4 < cell["auc"] < 0.9 and cell["major5_auc"] is None
+        assert cell["samples_per_s"] > 0 and cell["peak_mb"] > 100 and cell["parameters"] > 1000
+    assert cells[0]["auc"] != cells[1]["auc"]
+
+
+def test_a_cell_that_is_done_stays_done_and_one_model_is_added_alone(bench):
+    call, (store, cells) = bench
+    before = {file.name: file.stat().st_mtime_ns for file in (store.folder / "cells").iterdir()}
+    _, more = call(models=["shared_bottom", "mmoe"], seeds=1)
+    assert more[0] == cells[0] and more[1]["model"] == "mmoe"
+    after = {file.name: file.stat().st_mtime_ns for file in (store.folder / "cells").iterdir()}
+    assert {name: after[name] for name in before} == before and len(after) == 3
+
+
+def test_one_cell_is_measured_again_and_says_the_same(bench):
+    call, (store, cells) = bench
+    file = next((store.folder / "cells").glob("shared_bottom*seed-0.json"))
+    before = file.stat().st_mtime_ns
+    _, [again] = call(seeds=1, again=True, jobs=2)
+    assert file.stat().st_mtime_ns > before
+    measured = ("seconds", "samples_per_s", "peak_mb")
+    assert {k: v for k, v in again.items() if k not in measured} == {
+        k: v for k, v in cells[0].items() if k not in measured
+    }
+
+
+def test_a_failed_cell_is_named_and_costs_no_other(bench):
+    call, (store, _) = bench
+    with pytest.raises(RunError, match=r"1 of 1 cells failed: shared_bottom joint seed 0\.\n.*loss became"):
+        call(seeds=1, overrides=["learning.learning_rate=1e30"])
+    assert len(store.results()) >= 2
+
+
+def test_tables_show_published_figures_notes_and_the_command(bench, browser):
+    _, (store, cells) = bench
+    markdown, html = draw(store, load_suite("tiny"), "tiny")
+    mean = np.mean([cell["auc"] for cell in cells])
+    for text in (markdown, html):
+        assert f"{mean:.4f} ± " in text and "0.7654" in text and "Four domains only." in text
+        assert "mdr bench quality --suite tiny" in text
+    dom, console = browser(store.folder / "table.html", 1200)
+    assert console == [] and "shared_bottom" in dom
+
+
+def test_docs_keep_what_was_measured_elsewhere_and_what_people_wrote(bench, tmp_path):
+    _, (store, _) = bench
+    kept = tmp_path / "benchmarks" / "tiny.json"
+    kept.parent.mkdir()
+    elsewhere = {**store.results()[0], "model": "star", "auc": 0.5}
+    stale = {**store.results()[0], "auc": 0.1}
+    kept.write_text(json.dumps([elsewhere, stale]))
+    (tmp_path / "benchmarks.md").write_text("# Measurements\n\nBy hand.\n")
+    for _ in range(2):
+        write_docs(store, load_suite("tiny"), "tiny", tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert page.startswith("# Measurements\n\nBy hand.\n") and page.count("## tiny") == 1
+    assert "| star | joint | 1 | 0.5000" in page and "| 0.1" not in page
+    assert len(json.loads(kept.read_text())) == 1 + len(store.results())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": ["mmoee"]}, r"'mmoee' is no architecture.*Did you mean 'mmoe'"),
+        ({"models": ["mmoe+d33"]}, r"'d33' is no plug-in"),
+        ({"learning": ["join"]}, r"'join' is no learning method.*Did you mean 'joint'"),
+        ({"split": "8-2"}, r"--split '8-2' is not of the form"),
+        ({"split": "8:0:2"}, r"is not of the form"),
+        ({"overrides": ["learning.epoch=1"]}, r"learning.epoch is not a key"),
+    ],
+)
+def test_a_wrong_name_is_said_before_any_work(bench, options, message):
+    call, _ = bench
+    with pytest.raises(ConfigError, match=message):
+        call(**options)
+
+
+def test_a_result_of_other_settings_is_not_taken(bench):
+    _, (store, _) = bench
+    spec = CellSpec.model_validate_json(
+        (store.folder / "work" / "shared_bottom-joint-seed-0.spec").read_text()
+    )
+    assert store.result(spec) is not None
+    learning = spec.learning.model_copy(update={"batch_size": 256})
+    assert store.result(spec.model_copy(update={"learning": learning})) is None

@@ -1,0 +1,74 @@
+"""Suites, their statistics and their place in the docs."""
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+
+from pipeline.bench.cell import KEYS
+from pipeline.bench.quality import split_overrides
+from pipeline.bench.suite import Suite, load_suite, suite_config, suite_names
+from pipeline.bench.summary import summarize
+from pipeline.bench.tables import write_part
+from pipeline.config_errors import ConfigError
+
+
+def test_a_part_of_a_page_is_replaced_in_its_place(tmp_path):
+    page = tmp_path / "page.md"
+    for name, text in (("a", "one"), ("b", "two"), ("a", r"three \1")):
+        write_part(page, name, text)
+    parts = page.read_text().split("\n\n")
+    assert parts[0::3] == ["<!-- a: begin -->", "<!-- b: begin -->"]
+    assert parts[1::3] == [r"three \1", "two"]
+
+
+def cell(model, seed, score, learning="joint"):
+    figures = dict.fromkeys(KEYS, 0.0) | {"mean_domain_auc": score, "by_domain": {}}
+    return {**figures, "model": model, "plugins": [], "learning": learning, "seed": seed}
+
+
+def test_the_test_pairs_seeds_and_picks_what_a_row_is_compared_with():
+    scores = {"shared_bottom": [0.70, 0.72, 0.71], "mmoe": [0.71, 0.74, 0.73]}
+    cells = [cell(model, seed, s) for model, values in scores.items() for seed, s in enumerate(values)]
+    cells += [cell("mmoe", seed, s + 0.01 * seed, "dn") for seed, s in enumerate(scores["mmoe"])]
+    rows = {row.name: row for row in summarize(cells, Suite(about="", config="ciao"))}
+    assert rows["shared_bottom, joint"].against is None
+    assert rows["mmoe, joint"].against == "shared_bottom, joint"
+    assert rows["mmoe, joint"].p == pytest.approx(ttest_rel(scores["mmoe"], scores["shared_bottom"]).pvalue)
+    assert rows["mmoe, dn"].against == "mmoe, joint"
+    mean, deviation = rows["mmoe, joint"].figures["mean_domain_auc"]
+    assert mean == pytest.approx(0.7266667) and deviation == pytest.approx(np.std(scores["mmoe"], ddof=1))
+
+
+def test_every_suite_is_whole():
+    for name in suite_names():
+        described = load_suite(name)
+        assert described.about.endswith(".") and described.reference in described.models
+
+
+def test_an_unknown_suite_and_missing_data_are_said(tmp_path, monkeypatch):
+    monkeypatch.delenv("MDR_DATA", raising=False)
+    with pytest.raises(ConfigError, match=r"'ml1m' is no suite; there are: adc-2.*Did you mean"):
+        load_suite("ml1m")
+    described = load_suite("ml1m-age3")
+    with pytest.raises(ConfigError, match=r"name the folder that holds ml-1m by --data or MDR_DATA"):
+        suite_config(described, None, tmp_path, [])
+    with pytest.raises(ConfigError, match="holds no ml-1m"):
+        suite_config(described, tmp_path, tmp_path, [])
+    (tmp_path / "ml-1m").mkdir()
+    monkeypatch.setenv("MDR_DATA", str(tmp_path))
+    assert suite_config(described, None, tmp_path, []).data.path == str(tmp_path / "ml-1m")
+
+
+@pytest.mark.parametrize(
+    ("split", "shares"), [("8:1:1", (0.1, 0.1)), ("8:2", (0.08, 0.2)), ("6:2:2", (0.2, 0.2))]
+)
+def test_random_shares_may_be_given(split, shares, tmp_path):
+    config = suite_config(load_suite("ciao28"), _ciao(tmp_path), tmp_path, split_overrides(split))
+    assert config.split.by == "random"
+    assert (config.split.validation, config.split.test) == pytest.approx(shares)
+
+
+def _ciao(folder):
+    (folder / "ciao").mkdir()
+    (folder / "ciao" / "ratings.parquet").touch()
+    return folder
