@@ -43,7 +43,7 @@ def tune(config: Config, folder: RunFolder, console: Console) -> dict[str, Any]:
     for name in ("AUC", *keys):
         table.add_column(name.removeprefix("learning.").removeprefix("model."), justify="right")
     for trial in trials:
-        table.add_row(f"{trial['score']:.4f}", *(trial[key] for key in keys))
+        table.add_row(f"{trial['score']:.4f}", *(str(json.loads(trial[key])) for key in keys))
     console.print(table)
 
     best = {key: json.loads(trials[0][key]) for key in keys}

@@ -1,3 +1,4 @@
-"""Makes the layer check a fixture of this folder's tests."""
+"""What the tests of this folder share, as fixtures."""
 
 from conftest_models import check_layer  # noqa: F401
+from conftest_transformed import spec, transformed  # noqa: F401
