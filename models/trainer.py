@@ -15,6 +15,7 @@ import tensorflow_transform as tft
 from models import checkpoint
 from models.architectures.base import create_model
 from models.backend import create_steps
+from models.backend.optimizer import RowAdam
 from models.columns import Columns
 from models.export import export
 from models.features import FeatureSpec
@@ -130,7 +131,7 @@ def train(
 
 def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:
     """Return the optimizer that every learning method moves the weights with."""
-    return keras.optimizers.Adam(learning.learning_rate)
+    return RowAdam(learning.learning_rate)
 
 
 def _epoch(method, epoch: int) -> dict:

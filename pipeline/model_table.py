@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.architectures.base import create_model
+from models.describe import describe
 from models.features import FeatureSpec, InputField
 from models.registry import entries
 from models.settings import ModelSettings
@@ -23,13 +24,13 @@ def rows() -> list[dict[str, Any]]:
     """Return one row per architecture, plug-in and learning method.
 
     Returns:
-        `name`, `role`, `kind`, `paper`, and for architectures `parameters` at the standard shape, embeddings
-        included, and `backends`.
+        `name`, `role`, `kind`, `paper`, and for architectures what `describe` counts at the standard
+        shape, and `backends`.
     """
     table = []
     for entry in entries("architectures"):
         model = create_model(STANDARD, ModelSettings(architecture=entry.name))
-        counted = {"parameters": model.count_params(), "backends": list(BACKENDS)}
+        counted = {**describe(model), "backends": list(BACKENDS)}
         table.append(
             {"name": entry.name, "role": "architecture", "kind": entry.kind, "paper": entry.paper} | counted
         )
@@ -44,10 +45,11 @@ def print_models(console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("name", "role", "kind"):
         table.add_column(column, no_wrap=True)
-    table.add_column("parameters", justify="right", no_wrap=True)
+    for column in ("parameters", "multiply-adds"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("paper")
     for row in rows():
-        parameters = f"{row['parameters']:,}" if "parameters" in row else ""
-        table.add_row(row["name"], row["role"], row["kind"], parameters, row["paper"])
+        counts = [f"{row[name]:,}" if name in row else "" for name in ("parameters", "multiply_adds")]
+        table.add_row(row["name"], row["role"], row["kind"], *counts, row["paper"])
     console.print(table)
-    console.print("[dim]parameters at 10 fields of 1,000 values, 10 domains, embedding 16[/dim]")
+    console.print("[dim]at 10 fields of 1,000 values, 10 domains, embedding 16; multiply-adds per row[/dim]")

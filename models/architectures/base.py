@@ -35,12 +35,33 @@ class MultiDomainModel(keras.Model):
         self.embedding = FieldEmbedding(spec, model.embedding_dim, embedding_l2)
         self._hidden_share = model.unknown_domain_share
         self._hide = keras.random.SeedGenerator()
+        self.linear = None
         self._plugins = [find("plugins", name).cls() for name in model.plugins]
         self.assemble(settings)
 
     def assemble(self, settings: Any) -> None:
         """Make the parts of the architecture."""
         raise NotImplementedError
+
+    def add_linear_term(self) -> None:
+        """Add sum_i w_i x_i over all fields to the logit: the "wide" or first-order part."""
+        self.linear = FieldEmbedding(self.spec, 1)
+
+    def of_groups(self, fields, *groups: str):
+        """Return the fields of some feature groups.
+
+        Args:
+            fields: `(batch, fields + 1, dim)`, the domain last. groups: of `general`, `context`, `domain`.
+
+        Returns:
+            `(batch, fields of these groups, dim)`; the domain itself is of the group `domain`. With no field
+            in these groups, the domain alone.
+        """
+        last = len(self.spec.fields)
+        chosen = [i for i, field in enumerate(self.spec.fields) if field.group in groups]
+        if "domain" in groups or not chosen:
+            chosen.append(last)
+        return fields if len(chosen) == last + 1 else ops.take(fields, chosen, axis=1)
 
     def logits(self, fields, domain, training: bool):
         """Combine the parts.
@@ -66,13 +87,19 @@ class MultiDomainModel(keras.Model):
         return layer
 
     def call(self, inputs: dict, training: bool = False):
-        """Map inputs by name (see `FieldEmbedding.call`) to `logits`."""
+        """Map inputs by name (see `FieldEmbedding.call`) to `logits`.
+
+        A domain index that is none, such as -1, is read as the unknown domain.
+        """
         domain = ops.cast(inputs[self.spec.domain], "int32")
+        known = ops.logical_and(domain >= 0, domain < self.spec.n_domains)
+        domain = ops.where(known, domain, self.spec.n_domains)
         if training and self._hidden_share:
             hidden = keras.random.uniform(ops.shape(domain), seed=self._hide) < self._hidden_share
             domain = ops.where(hidden, self.spec.n_domains, domain)
-        fields = self.embedding({**inputs, self.spec.domain: domain})
-        return self.logits(fields, domain, training)
+        inputs = {**inputs, self.spec.domain: domain}
+        outputs = self.logits(self.embedding(inputs), domain, training)
+        return outputs if self.linear is None else outputs + ops.sum(self.linear(inputs), axis=(1, 2))
 
     def row_losses(self, labels, outputs):
         """Return the log loss of each row, `(batch,)`, from labels `(batch,)` and the outputs of `call`."""

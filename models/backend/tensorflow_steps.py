@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.backend.base import BaseSteps, split_batch
+from models.backend.rows import is_large
 
 
 class Steps(BaseSteps):
@@ -37,7 +38,9 @@ class Steps(BaseSteps):
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
         """Return the loss of one batch and its gradients, one array per trainable weight."""
         loss, gradients = self._compiled_gradients(self.tensors(batch))
-        return float(self._check(loss.numpy()[None])[0]), [gradient.numpy() for gradient in gradients]
+        return float(self._check(loss.numpy()[None])[0]), [
+            tf.convert_to_tensor(gradient).numpy() for gradient in gradients
+        ]
 
     def apply(self, gradients: list[np.ndarray]) -> None:
         """Take one optimizer step along given gradients."""
@@ -69,6 +72,16 @@ class Steps(BaseSteps):
             loss += sum(self.model.losses)
         variables = [variable.value for variable in self.model.trainable_variables]
         gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        # An embedding's gradient comes as slices. Keras would square each slice by itself for Adam's second
-        # moment, and a row that stands twice in a batch would move otherwise than on the other backend.
-        return tf.cast(loss, tf.float32), [tf.convert_to_tensor(gradient) for gradient in gradients]
+        return tf.cast(loss, tf.float32), [
+            sum_slices(gradient) if is_large(variable) else tf.convert_to_tensor(gradient)
+            for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True)
+        ]
+
+
+def sum_slices(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor | tf.IndexedSlices:
+    """Return a gradient that comes as slices with one slice per row."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, which = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, which, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-# Up to here all domains' outputs are cheaper than a copy of the weights per row (measured on two cores).
-DENSE_DOMAINS = 32
+from models.backend.rows import move_by_row, take_rows
+from models.layers.routing import DomainBlocks
+
+BLOCK_ROWS = 16  # smaller blocks copy more weights, larger ones are padded more (measured on two cores)
 
 
 @keras.saving.register_keras_serializable("mdr")
 class DomainDense(keras.layers.Layer):
     """A dense layer that uses the weights of each row's domain: activation(x W_d + b_d).
 
-    With few domains all domains' outputs are computed as one product and the row's own is taken; with many,
-    the weights of the rows' domains are looked up, so that the work does not grow with their number.
+    The rows are grouped by domain first, so that the work is that of the domains in the batch and does not
+    grow with their number in all; the weights of other domains are neither read nor moved.
 
     Args:
         n_domains: number of domains, the unknown one included.
@@ -39,19 +41,15 @@ class DomainDense(keras.layers.Layer):
             initializer=lambda shape, dtype=None: ops.broadcast_to(one(shape[1:], dtype), shape),
         )
         self.bias = self.add_weight(name="bias", shape=(self.n_domains, self.units), initializer="zeros")
+        move_by_row(self.kernel, self.bias)
         self.built = True
 
     def call(self, x, domain):
         """Map `(batch, width)` and domain indices `(batch,)` to `(batch, units)`."""
-        kernel, bias = ops.cast(self.kernel, x.dtype), ops.cast(self.bias, x.dtype)
-        bias = ops.take(bias, domain, axis=0)
-        if self.n_domains <= DENSE_DOMAINS:
-            every = ops.matmul(ops.expand_dims(x, 0), kernel)  # (domains, batch, units)
-            own = ops.transpose(ops.one_hot(domain, self.n_domains, dtype=x.dtype))
-            y = ops.sum(every * ops.expand_dims(own, 2), axis=0)
-        else:
-            y = ops.squeeze(ops.matmul(ops.expand_dims(x, 1), ops.take(kernel, domain, axis=0)), 1)
-        return self.activation(y + bias)
+        blocks = DomainBlocks(domain, self.n_domains, BLOCK_ROWS)
+        kernel = ops.cast(take_rows(self.kernel, blocks.domain), x.dtype)
+        bias = ops.cast(take_rows(self.bias, domain), x.dtype)
+        return self.activation(blocks.ungroup(ops.matmul(blocks.group(x), kernel)) + bias)
 
     def compute_output_shape(self, x_shape, domain_shape=None):
         return (*x_shape[:-1], self.units)

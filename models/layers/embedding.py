@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from models.backend.rows import move_by_row, take_rows
 from models.features import FeatureSpec
 
 
@@ -41,6 +42,7 @@ class FieldEmbedding(keras.layers.Layer):
     def build(self, input_shape):
         initializer = keras.initializers.RandomNormal(stddev=0.01)
         self.table = self.add_weight(name="table", shape=(self._rows, self.dim), initializer=initializer)
+        move_by_row(self.table)
         if self._numeric:
             self.numeric = self.add_weight(
                 name="numeric", shape=(len(self._numeric), self.dim), initializer=initializer
@@ -61,10 +63,10 @@ class FieldEmbedding(keras.layers.Layer):
         names = [field.name for field in self._single]
         if names:
             rows = ops.stack([inputs[name] + self._first_row[name] for name in names], axis=1)
-            blocks.append(ops.take(self.table, rows, axis=0))
+            blocks.append(take_rows(self.table, rows))
         for field in self._sequences:
             index = inputs[field.name]
-            vectors = ops.take(self.table, index + self._first_row[field.name], axis=0)
+            vectors = take_rows(self.table, index + self._first_row[field.name])
             present = ops.expand_dims(ops.cast(index > 0, vectors.dtype), 2)
             count = ops.maximum(ops.sum(present, axis=1), 1.0)
             blocks.append(ops.expand_dims(ops.sum(vectors * present, axis=1) / count, 1))
@@ -72,7 +74,7 @@ class FieldEmbedding(keras.layers.Layer):
             values = ops.stack([inputs[field.name] for field in self._numeric], axis=1)
             blocks.append(ops.expand_dims(ops.cast(values, self.compute_dtype), 2) * self.numeric)
         domain = inputs[self.spec.domain] + self._first_row[self.spec.domain]
-        blocks.append(ops.expand_dims(ops.take(self.table, domain, axis=0), 1))
+        blocks.append(ops.expand_dims(take_rows(self.table, domain), 1))
         fields = ops.concatenate(blocks, axis=1)
         if self.l2:
             self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(fields), axis=(1, 2))))

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from keras import ops
 
+from models.architectures.base import create_model
 from models.columns import Columns
 from models.features import FeatureSpec, InputField
+from models.registry import find
+from models.settings import ModelSettings
 
 SPEC = FeatureSpec(
     fields=(
@@ -41,6 +44,21 @@ def make_columns(rows: int, seed: int = 0) -> Columns:
     chance = 1 / (1 + np.exp(-(inputs["price"] + (inputs["user"] % 3 - 1))))
     label = (rng.random(rows) < chance).astype("float32")
     return Columns({**inputs, "label": label}, np.searchsorted(inputs["channel"], np.arange(5)))
+
+
+def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0, **settings):
+    """Build an architecture with widths of 4 and two of everything else that is counted."""
+    keras.utils.set_random_seed(0)
+    own = find("architectures", architecture).cls.Settings()
+    for name, value in own.model_dump().items():
+        if isinstance(value, tuple) and all(isinstance(width, int) for width in value):
+            settings.setdefault(name, (4,) * len(value))
+        elif isinstance(value, int) and not isinstance(value, bool) and value > 2:
+            settings.setdefault(name, 2)
+    model = ModelSettings(
+        architecture=architecture, settings=settings, embedding_dim=4, unknown_domain_share=share
+    )
+    return create_model(spec, model, embedding_l2=1e-4)
 
 
 @pytest.fixture

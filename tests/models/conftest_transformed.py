@@ -80,3 +80,17 @@ def transformed(tmp_path_factory):
 @pytest.fixture(scope="session")
 def spec(transformed):
     return FeatureSpec.from_transform(LOG, transformed.output)
+
+
+def dense(rows: list[dict]) -> dict[str, tf.Tensor]:
+    """Raw rows as a REST client would send them."""
+    longest = max(len(row["tags"]) for row in rows)
+    tags = [row["tags"] + [""] * (longest - len(row["tags"])) for row in rows]
+    nan = float("nan")
+    return {
+        "channel": tf.constant([row["channel"] for row in rows]),
+        "user": tf.constant([row["user"] or "" for row in rows]),
+        "tags": tf.constant(tags, tf.string, shape=(len(rows), longest)),
+        "price": tf.constant([nan if row["price"] is None else row["price"] for row in rows], tf.float32),
+        "age": tf.constant([nan if row["age"] is None else row["age"] for row in rows], tf.float32),
+    }

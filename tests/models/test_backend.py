@@ -8,26 +8,20 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest_models import SPEC, make_columns
+from conftest_models import make_columns, small_model
 
-from models.architectures.base import create_model
 from models.backend import create_steps
 from models.backend.base import NonFiniteLossError
-from models.settings import ModelSettings
-
-SMALL = {
-    "shared_bottom": {"bottom_units": (8,), "tower_units": (4,)},
-    "mmoe": {"n_experts": 2, "expert_units": (8,)},
-}
+from models.backend.optimizer import RowAdam
 
 
-def build(architecture="mmoe", seed=0, share=0.1):
-    keras.utils.set_random_seed(seed)
-    settings = ModelSettings(
-        architecture=architecture, settings=SMALL[architecture], embedding_dim=4, unknown_domain_share=share
-    )
-    model = create_model(SPEC, settings, embedding_l2=1e-4)
-    return model, create_steps(model, keras.optimizers.Adam(0.01))
+def build(architecture="mmoe", share=0.1):
+    model = small_model(architecture, share=share)
+    return model, create_steps(model, RowAdam(0.01))
+
+
+# Compiling takes most of the time of so small models.
+JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 def chunk(steps=3, batch=16, seed=0):
@@ -182,7 +176,7 @@ def run_elsewhere() -> dict:
 
 
 def test_both_backends_train_every_architecture_alike():
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**JAX, "PYTHONPATH": os.pathsep.join(sys.path)}
     code = "import json, test_backend as t; import keras; assert keras.backend.backend() == 'jax'; "
     done = subprocess.run(
         [sys.executable, "-c", code + "print(json.dumps(t.run_elsewhere()))"],
@@ -202,8 +196,7 @@ JAX_TESTS = "snapshot or apply or move or chunk or number or rows"
 
 
 def test_the_primitives_on_the_jax_backend():
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-k", JAX_TESTS, __file__]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=JAX, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

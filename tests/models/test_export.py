@@ -20,7 +20,7 @@ from models.settings import LearningSettings, ModelSettings
 from schema.log_schema import LogSchema
 
 sys.path.append(str(Path(__file__).parents[1] / "components"))
-from conftest_transformed import LOG, ROWS
+from conftest_transformed import LOG, ROWS, dense
 from example_artifacts import encode
 
 
@@ -43,20 +43,6 @@ def served(model, transformed, tmp_path_factory):
 @pytest.fixture(scope="module")
 def columns(transformed, spec, tmp_path_factory):
     return load_columns(transformed.files["test"], spec, tmp_path_factory.mktemp("cache") / "test")
-
-
-def dense(rows: list[dict]) -> dict[str, tf.Tensor]:
-    """Raw rows as a REST client would send them."""
-    longest = max(len(row["tags"]) for row in rows)
-    tags = [row["tags"] + [""] * (longest - len(row["tags"])) for row in rows]
-    nan = float("nan")
-    return {
-        "channel": tf.constant([row["channel"] for row in rows]),
-        "user": tf.constant([row["user"] or "" for row in rows]),
-        "tags": tf.constant(tags, tf.string, shape=(len(rows), longest)),
-        "price": tf.constant([nan if row["price"] is None else row["price"] for row in rows], tf.float32),
-        "age": tf.constant([nan if row["age"] is None else row["age"] for row in rows], tf.float32),
-    }
 
 
 def test_the_spec_holds_transform_s_sizes(spec, transformed):

@@ -9,6 +9,7 @@ from models.features import FeatureSpec
 from models.layers import domain as domain_layers
 from models.layers.domain import DomainDense, DomainTower
 from models.layers.embedding import FieldEmbedding
+from models.layers.generated import GeneratedDense
 from models.layers.mlp import MLP, Experts
 
 RNG = np.random.default_rng(0)
@@ -76,9 +77,9 @@ def test_experts_by_hand(check_layer):
         np.testing.assert_allclose(layer(x)[:, e], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("dense_domains", [32, 0], ids=["all domains", "rows' domains only"])
-def test_domain_dense_uses_the_weights_of_each_row_s_domain(check_layer, monkeypatch, dense_domains):
-    monkeypatch.setattr(domain_layers, "DENSE_DOMAINS", dense_domains)
+@pytest.mark.parametrize("block_rows", [1, 2, 16])
+def test_domain_dense_uses_the_weights_of_each_row_s_domain(check_layer, monkeypatch, block_rows):
+    monkeypatch.setattr(domain_layers, "BLOCK_ROWS", block_rows)
     x, domain = RNG.normal(size=(7, 3)).astype("float32"), np.array([0, 1, 2, 2, 1, 0, 3], "int32")
     layer = DomainDense(4, 2)
     check_layer(layer, x, domain, expected_shape=(7, 2))
@@ -112,3 +113,21 @@ def test_dropout_acts_in_training_only():
     for layer in (MLP((16,), dropout=0.5), Experts(2, (16,), dropout=0.5)):
         np.testing.assert_array_equal(layer(x), layer(x))
         assert np.any(keras.ops.convert_to_numpy(layer(x, training=True)) != layer(x).numpy())
+
+
+@pytest.mark.parametrize("n_domains", [0, 3], ids=["by row", "by domain"])
+@pytest.mark.parametrize("rank", [0, 2], ids=["exact", "low rank"])
+def test_generated_weights_are_those_of_each_row_s_condition(check_layer, rank, n_domains):
+    x, domain = RNG.normal(size=(7, 3)).astype("float32"), np.array([0, 1, 2, 2, 1, 0, 2], "int32")
+    z = RNG.normal(size=(3, 5)).astype("float32")[domain]
+    layer = GeneratedDense(4, rank=rank, n_domains=n_domains, activation="relu")
+    inputs = (x, z, domain) if n_domains else (x, z)
+    check_layer(layer, *inputs, expected_shape=(7, 4))
+    randomise(layer)
+    w = values(layer)
+    for i in range(7):
+        inner = (z[i] @ w["generator"] + w["base"]).reshape((2, 2) if rank else (3, 4))
+        kernel = w["left"] @ inner @ w["right"] if rank else inner
+        np.testing.assert_allclose(
+            layer(*inputs)[i], relu(x[i] @ kernel + z[i] @ w["bias"]), rtol=1e-4, atol=1e-5
+        )
