@@ -34,7 +34,7 @@ def describe(model: MultiDomainModel) -> dict[str, int]:
     return {
         "parameters": _size(model.trainable_variables),
         "embedding_parameters": _size(model.embedding.trainable_variables),
-        "multiply_adds": counted,
+        "multiply_adds": counted + getattr(model, "legacy_multiply_adds", 0),
     }
 
 

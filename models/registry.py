@@ -26,25 +26,30 @@ class Entry:
         cls: the class; its nested `Settings` holds its own settings.
         kind: family, such as `multi-task`.
         paper: where it comes from: paper, section, equations.
+        backends: Keras backends that it runs on.
     """
 
     name: str
     cls: type
     kind: str
     paper: str
+    backends: tuple[str, ...]
 
 
-def register(kind: str, paper: str) -> Callable[[type], type]:
+def register(
+    kind: str, paper: str, backends: tuple[str, ...] = ("tensorflow", "jax")
+) -> Callable[[type], type]:
     """Register the decorated class under the name of its file.
 
     Args:
         kind: family of the class, for the table of `mdr models`.
         paper: paper, section and equations that it builds.
+        backends: Keras backends that it runs on.
     """
 
     def add(cls: type) -> type:
         room, name = cls.__module__.rsplit(".", 2)[-2:]
-        _entries[room, name] = Entry(name, cls, kind, paper)
+        _entries[room, name] = Entry(name, cls, kind, paper, backends)
         return cls
 
     return add

@@ -16,6 +16,8 @@ class ModelSettings(Settings):
         settings: the architecture's own settings; its defaults are the paper's.
         plugins: names of plug-ins, applied in this order.
         embedding_dim: width of every field's embedding.
+        domain_groups: 0 gives each domain its own specific parameters; otherwise the domains are first
+            clustered into so many groups (AREAD, section 3.1), and a group takes the place of a domain.
         unknown_domain_share: share of training rows whose domain is hidden, so that the parameters of the
             unknown domain, which answers for domains never seen, are trained on rows of all domains.
     """
@@ -24,6 +26,7 @@ class ModelSettings(Settings):
     settings: dict[str, Any] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     embedding_dim: int = Field(16, ge=1)
+    domain_groups: int = Field(0, ge=0)
     unknown_domain_share: float = Field(0.01, ge=0, lt=1)
 
 

@@ -13,13 +13,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models import checkpoint
-from models.architectures.base import create_model
+from models.architectures.base import MultiDomainModel, create_model
 from models.backend import create_steps
 from models.backend.optimizer import RowAdam
 from models.columns import Columns
 from models.export import export
 from models.features import FeatureSpec
 from models.feeding import load_columns
+from models.grouping import cluster_domains
 from models.registry import find, own_settings
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
@@ -37,8 +38,7 @@ def run_fn(fn_args) -> None:
             `checkpoints`, the folder for the state of an unfinished training (empty: beside the model).
     """
     given = Inputs(fn_args)
-    keras.utils.set_random_seed(given.learning.seed)
-    model = create_model(given.spec, given.model, given.learning.embedding_l2)
+    model = new_model(given.spec, given.model, given.learning, given.train, given.validation)
     logs = Path(fn_args.model_run_dir)
     logs.mkdir(parents=True, exist_ok=True)
     history = train(model, given.train, given.validation, given.learning, given.work, logs)
@@ -71,6 +71,27 @@ class Inputs:
         self.work = Path(place) / _key(config, train_files + validation_files)
         self.train = load_columns(train_files, self.spec, self.work / "train")
         self.validation = load_columns(validation_files, self.spec, self.work / "validation")
+
+
+def new_model(
+    spec: FeatureSpec,
+    settings: ModelSettings,
+    learning: LearningSettings,
+    train: Columns,
+    validation: Columns,
+) -> MultiDomainModel:
+    """Return a model that is ready to be trained, its domains clustered if the settings ask for that.
+
+    Args:
+        spec: the model's inputs. settings, learning: what is trained and how.
+        train, validation: rows of the two splits, which the clustering reads.
+    """
+    keras.utils.set_random_seed(learning.seed)
+    model = create_model(spec, settings, learning.embedding_l2)
+    if settings.domain_groups:
+        model.domain_group.assign(cluster_domains(spec, settings, learning, train, validation))
+        keras.utils.set_random_seed(learning.seed)
+    return model
 
 
 def train(

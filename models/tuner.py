@@ -11,9 +11,8 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from tfx.components.tuner.component import TunerFnResult
 
-from models.architectures.base import create_model
 from models.settings import TuningSettings, with_values
-from models.trainer import Inputs, train
+from models.trainer import Inputs, new_model, train
 from schema import progress
 
 SCORE = "mean_domain_auc"
@@ -78,8 +77,7 @@ class GridTuner(keras_tuner.engine.base_tuner.BaseTuner):
         model_settings, learning = with_values(given.model, given.learning, values)
         progress.report("Tuner", trial=int(trial.trial_id) + 1, trials=self.oracle.max_trials)
         keras.utils.clear_session()
-        keras.utils.set_random_seed(learning.seed)
-        model = create_model(given.spec, model_settings, learning.embedding_l2)
+        model = new_model(given.spec, model_settings, learning, given.train, given.validation)
         work = Path(self.get_trial_dir(trial.trial_id))
         history = train(model, given.train, given.validation, learning, work, work / "logs")
         return {SCORE: max(epoch[SCORE] for epoch in history)}

@@ -124,10 +124,16 @@ def report(
 @app.command()
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table for machines.")] = False,
+    docs: Annotated[
+        Path | None, typer.Option("--docs", help="Also redraw the table of models.md in this folder.")
+    ] = None,
 ) -> None:
     """List the architectures, plug-ins and learning methods that a config can name."""
-    from pipeline.model_table import print_models, rows
+    from pipeline.bench.tables import write_part
+    from pipeline.model_table import markdown, print_models, rows
 
+    if docs:
+        write_part(docs / "models.md", "models", markdown())
     if as_json:
         typer.echo(json.dumps(rows(), indent=1))
     else:

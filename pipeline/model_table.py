@@ -8,7 +8,7 @@ from rich.table import Table
 from models.architectures.base import create_model
 from models.describe import describe
 from models.features import FeatureSpec, InputField
-from models.registry import entries
+from models.registry import Entry, entries
 from models.settings import ModelSettings
 
 # The standard shape that parameters are counted at: 10 fields of 1,000 values, 10 domains.
@@ -17,27 +17,28 @@ STANDARD = FeatureSpec(
     domain="domain",
     domains=tuple(f"domain_{i}" for i in range(10)),
 )
-BACKENDS = ("tensorflow", "jax")
 
 
 def rows() -> list[dict[str, Any]]:
     """Return one row per architecture, plug-in and learning method.
 
     Returns:
-        `name`, `role`, `kind`, `paper`, and for architectures what `describe` counts at the standard
-        shape, and `backends`.
+        `name`, `role`, `kind`, `paper`, `backends`, and for architectures what `describe` counts at the
+        standard shape.
     """
     table = []
     for entry in entries("architectures"):
         model = create_model(STANDARD, ModelSettings(architecture=entry.name))
-        counted = {**describe(model), "backends": list(BACKENDS)}
-        table.append(
-            {"name": entry.name, "role": "architecture", "kind": entry.kind, "paper": entry.paper} | counted
-        )
+        table.append(_about(entry, "architecture") | describe(model))
     for room, role in (("plugins", "plug-in"), ("learning", "learning method")):
         for entry in entries(room):
-            table.append({"name": entry.name, "role": role, "kind": entry.kind, "paper": entry.paper})
+            table.append(_about(entry, role))
     return table
+
+
+def _about(entry: Entry, role: str) -> dict[str, Any]:
+    about = {"name": entry.name, "role": role, "kind": entry.kind, "paper": entry.paper}
+    return {**about, "backends": list(entry.backends)}
 
 
 def print_models(console: Console) -> None:
@@ -53,3 +54,23 @@ def print_models(console: Console) -> None:
         table.add_row(row["name"], row["role"], row["kind"], *counts, row["paper"])
     console.print(table)
     console.print("[dim]at 10 fields of 1,000 values, 10 domains, embedding 16; multiply-adds per row[/dim]")
+
+
+def markdown() -> str:
+    """Return the table as a section of a Markdown page."""
+    lines = [
+        "| name | role | kind | parameters | multiply-adds | backends | paper |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows():
+        counts = [f"{row[name]:,}" if name in row else "" for name in ("parameters", "multiply_adds")]
+        cells = [
+            f"`{row['name']}`",
+            row["role"],
+            row["kind"],
+            *counts,
+            ", ".join(row["backends"]),
+            row["paper"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

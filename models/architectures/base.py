@@ -31,13 +31,26 @@ class MultiDomainModel(keras.Model):
         super().__init__(name=model.architecture)
         self.spec = spec
         self.settings = settings
-        self.n_domains = spec.n_domains + 1  # the unknown domain included
-        self.embedding = FieldEmbedding(spec, model.embedding_dim, embedding_l2)
+        self.n_domains = (model.domain_groups or spec.n_domains) + 1  # the unknown domain included
+        self.domain_group = None
+        if model.domain_groups:
+            self.domain_group = self.add_weight(
+                name="domain_group",
+                shape=(spec.n_domains + 1,),
+                dtype="int32",
+                initializer="zeros",
+                trainable=False,
+            )
+        self.embedding = self.make_embedding(model.embedding_dim, embedding_l2)
         self._hidden_share = model.unknown_domain_share
         self._hide = keras.random.SeedGenerator()
         self.linear = None
         self._plugins = [find("plugins", name).cls() for name in model.plugins]
         self.assemble(settings)
+
+    def make_embedding(self, dim: int, l2: float) -> FieldEmbedding:
+        """Return the layer that embeds the fields; see `FieldEmbedding` for the arguments."""
+        return FieldEmbedding(self.spec, dim, l2)
 
     def assemble(self, settings: Any) -> None:
         """Make the parts of the architecture."""
@@ -98,7 +111,8 @@ class MultiDomainModel(keras.Model):
             hidden = keras.random.uniform(ops.shape(domain), seed=self._hide) < self._hidden_share
             domain = ops.where(hidden, self.spec.n_domains, domain)
         inputs = {**inputs, self.spec.domain: domain}
-        outputs = self.logits(self.embedding(inputs), domain, training)
+        own = domain if self.domain_group is None else ops.take(self.domain_group, domain)
+        outputs = self.logits(self.embedding(inputs, own), own, training)
         return outputs if self.linear is None else outputs + ops.sum(self.linear(inputs), axis=(1, 2))
 
     def row_losses(self, labels, outputs):

@@ -19,13 +19,16 @@ class FieldEmbedding(keras.layers.Layer):
         spec: the model's inputs.
         dim: width of an embedding.
         l2: L2 penalty on the embeddings that a batch looks up, averaged over its rows.
+        copies: number of sets of embeddings, of which each row reads one; the domains' own embeddings are
+            in one set.
     """
 
-    def __init__(self, spec: FeatureSpec, dim: int, l2: float = 0.0, **kwargs):
+    def __init__(self, spec: FeatureSpec, dim: int, l2: float = 0.0, copies: int = 1, **kwargs):
         super().__init__(**kwargs)
         self.spec = FeatureSpec.model_validate(spec)
         self.dim = dim
         self.l2 = l2
+        self.copies = copies
         self._single = [field for field in self.spec.fields if field.kind == "categorical"]
         self._sequences = [field for field in self.spec.fields if field.kind == "sequence"]
         self._numeric = [field for field in self.spec.fields if field.kind == "numeric"]
@@ -33,46 +36,55 @@ class FieldEmbedding(keras.layers.Layer):
         for field in (*self._single, *self._sequences):
             self._first_row[field.name] = rows
             rows += field.size
-        self._first_row[self.spec.domain] = rows
-        self._rows = rows + self.spec.n_domains + 1
+        self._copy_rows = rows
+        self._first_row[self.spec.domain] = copies * rows
+        self._rows = copies * rows + self.spec.n_domains + 1
         # Where each field of the spec lies among the blocks that `call` concatenates.
         blocks = [field.name for field in (*self._single, *self._sequences, *self._numeric)]
         self._order = [blocks.index(field.name) for field in self.spec.fields] + [len(blocks)]
 
-    def build(self, input_shape):
+    def build(self, inputs_shape, copy_shape=None):
         initializer = keras.initializers.RandomNormal(stddev=0.01)
         self.table = self.add_weight(name="table", shape=(self._rows, self.dim), initializer=initializer)
         move_by_row(self.table)
         if self._numeric:
             self.numeric = self.add_weight(
-                name="numeric", shape=(len(self._numeric), self.dim), initializer=initializer
+                name="numeric", shape=(self.copies * len(self._numeric), self.dim), initializer=initializer
             )
+            if self.copies > 1:
+                move_by_row(self.numeric)
         self.built = True
 
-    def call(self, inputs: dict) -> keras.KerasTensor:
+    def call(self, inputs: dict, copy=None) -> keras.KerasTensor:
         """Embed a batch.
 
         Args:
             inputs: by name: indices `(batch,)`, `(batch, length)` for sequences, floats `(batch,)` for
                 numbers, and the domain's index `(batch,)`.
+            copy: which copy each row reads, `(batch,)`; of no effect where there is only one.
 
         Returns:
             `(batch, fields + 1, dim)` in the order of the spec, the domain last.
         """
-        blocks = []
+        blocks, copy = [], ops.expand_dims(copy, 1) if self.copies > 1 else 0
+        start = copy * self._copy_rows
         names = [field.name for field in self._single]
         if names:
             rows = ops.stack([inputs[name] + self._first_row[name] for name in names], axis=1)
-            blocks.append(take_rows(self.table, rows))
+            blocks.append(take_rows(self.table, rows + start))
         for field in self._sequences:
             index = inputs[field.name]
-            vectors = take_rows(self.table, index + self._first_row[field.name])
+            vectors = take_rows(self.table, index + self._first_row[field.name] + start)
             present = ops.expand_dims(ops.cast(index > 0, vectors.dtype), 2)
             count = ops.maximum(ops.sum(present, axis=1), 1.0)
             blocks.append(ops.expand_dims(ops.sum(vectors * present, axis=1) / count, 1))
         if self._numeric:
             values = ops.stack([inputs[field.name] for field in self._numeric], axis=1)
-            blocks.append(ops.expand_dims(ops.cast(values, self.compute_dtype), 2) * self.numeric)
+            vectors = self.numeric
+            if self.copies > 1:
+                count = len(self._numeric)
+                vectors = take_rows(self.numeric, copy * count + ops.arange(count, dtype="int32"))
+            blocks.append(ops.expand_dims(ops.cast(values, self.compute_dtype), 2) * vectors)
         domain = inputs[self.spec.domain] + self._first_row[self.spec.domain]
         blocks.append(ops.expand_dims(take_rows(self.table, domain), 1))
         fields = ops.concatenate(blocks, axis=1)
@@ -80,10 +92,11 @@ class FieldEmbedding(keras.layers.Layer):
             self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(fields), axis=(1, 2))))
         return ops.take(fields, self._order, axis=1)
 
-    def compute_output_shape(self, input_shape):
-        batch = next(iter(input_shape.values()))[0]
+    def compute_output_shape(self, inputs_shape, copy_shape=None):
+        batch = next(iter(inputs_shape.values()))[0]
         return (batch, len(self.spec.fields) + 1, self.dim)
 
     def get_config(self):
         spec = self.spec.model_dump(mode="json")
-        return {**super().get_config(), "spec": spec, "dim": self.dim, "l2": self.l2}
+        config = {"spec": spec, "dim": self.dim, "l2": self.l2, "copies": self.copies}
+        return {**super().get_config(), **config}

@@ -54,16 +54,14 @@ def measure(spec: CellSpec) -> dict:
     import keras
     import numpy as np
 
-    from models.architectures.base import create_model
     from models.backend import create_steps
     from models.backend.base import LABEL
     from models.domain_metrics import over_domains, slice_figures
-    from models.trainer import train
+    from models.trainer import new_model, train
     from models.validation import predict
 
     features, columns = Prepared(spec.data).load()
-    keras.utils.set_random_seed(spec.learning.seed)
-    model = create_model(features, spec.model, spec.learning.embedding_l2)
+    model = new_model(features, spec.model, spec.learning, columns["train"], columns["validation"])
     history = train(
         model, columns["train"], columns["validation"], spec.learning, spec.work, spec.work / "logs"
     )

@@ -64,12 +64,11 @@ def quality(
     from pipeline.bench.suite import load_suite
     from pipeline.bench.tables import HTML, draw, terminal_table, write_docs
 
-    command = shlex.join(["mdr", *_without_paths(sys.argv[1:])])
     store, cells = run(
         suite,
         console,
         work=out,
-        command=command,
+        command=_command(),
         models=_list(models),
         plugins=_list(plugins),
         learning=_list(learning),
@@ -135,11 +134,40 @@ def throughput(
         figures = run(prepared, chosen, batch_size, repeat, lambda name: status.update(f"measures {name}"))
     if as_json:
         as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    command = shlex.join(["mdr", *_without_paths(sys.argv[1:])])
-    text = markdown(figures, suite, batch_size, command)
+    text = markdown(figures, suite, batch_size, _command())
     console.print(text, highlight=False, markup=False)
     if docs:
         write_part(docs / "benchmarks.md", f"throughput {suite}", text)
+
+
+@bench.command()
+def domains(
+    models: Models = "",
+    counts: Annotated[str, typer.Option(help="Numbers of domains, ascending.")] = "10,100,1000,10000",
+    batch_size: Annotated[int, typer.Option(help="Rows per step.", min=1)] = 4096,
+    repeat: Annotated[int, typer.Option(help="Measurements; medians are shown.", min=1)] = 5,
+    docs: Docs = None,
+    as_json: Json = None,
+) -> None:
+    """Measure the step time and memory of each architecture for 10 to 10,000 domains."""
+    from models.registry import names
+    from pipeline.bench.domains import markdown, run
+    from pipeline.bench.tables import write_part
+
+    def say(row: dict) -> None:
+        console.print(
+            f"{row['model']:<14} {row['domains']:>6,} domains  {row['same_batch_ms']:>8.2f} ms  "
+            f"{row['all_domains_ms']:>8.2f} ms (all)  {row['peak_mb']:>7,} MiB",
+            highlight=False,
+        )
+
+    numbers = [int(count) for count in _list(counts) or []]
+    figures = run(_list(models) or names("architectures"), numbers, batch_size, repeat, say)
+    if as_json:
+        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if docs:
+        text = markdown(figures, batch_size, _command())
+        write_part(docs / "benchmarks.md", "domains", text)
 
 
 @bench.command()
@@ -165,12 +193,12 @@ def _list(text: str) -> list[str] | None:
     return [part.strip() for part in text.split(",") if part.strip()] or None
 
 
-def _without_paths(arguments: list[str]) -> list[str]:
-    """Return a command's arguments without folders of this machine: a table is read elsewhere."""
+def _command() -> str:
+    """Return the command as it was given, without folders of this machine: a table is read elsewhere."""
     named = ("--data", "--out", "--json", "--docs")
-    kept, skip = [], False
-    for argument in arguments:
+    kept, skip = ["mdr"], False
+    for argument in sys.argv[1:]:
         if not skip and argument not in named and not argument.startswith(tuple(f"{n}=" for n in named)):
             kept.append(argument)
         skip = argument in named
-    return kept
+    return shlex.join(kept)

@@ -54,10 +54,11 @@ def terminal_table(cells: list[dict], suite: Suite, label: str) -> Table:
     table = Table(title=label, title_justify="left", box=None, pad_edge=False)
     table.add_column("model", no_wrap=True)
     table.add_column("learning", no_wrap=True)
-    for name in ("AUC", "mean domain", "log loss", "p", "seconds", "samples/s"):
+    for name in ("AUC", "mean domain", "±", "p", "seconds", "samples/s"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in summarize(cells, suite):
-        shown = [_spread(row.figures[name]) for name in ("auc", "mean_domain_auc", "logloss")]
+        auc, (mean, deviation) = row.figures["auc"], row.figures["mean_domain_auc"] or (None, None)
+        shown = [_figure(auc and auc[0]), _figure(mean), _figure(deviation)]
         costs = [_count(row.costs[name]) for name in ("seconds", "samples_per_s")]
         table.add_row(row.model, row.learning, *shown, _p(row.p), *costs)
     return table
@@ -116,7 +117,7 @@ def _environment(html: bool) -> Environment:
     )
     environment.filters |= {
         "spread": _spread,
-        "figure": lambda value: UNDEFINED if value is None else f"{value:.4f}",
+        "figure": _figure,
         "count": _count,
         "p": _p,
         "columns": _columns,
@@ -131,6 +132,10 @@ def _spread(value: tuple[float, float | None] | None) -> str:
         return UNDEFINED
     mean, deviation = value
     return f"{mean:.4f}" if deviation is None else f"{mean:.4f} ± {deviation:.4f}"
+
+
+def _figure(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:.4f}"
 
 
 def _count(value: float) -> str:

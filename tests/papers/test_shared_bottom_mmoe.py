@@ -2,45 +2,12 @@
 
 import numpy as np
 import pytest
-
-from models.architectures.base import create_model
-from models.features import FeatureSpec, InputField
-from models.settings import ModelSettings
-
-SPEC = FeatureSpec(
-    fields=(InputField(name="user", kind="categorical", size=9), InputField(name="x", kind="numeric")),
-    domain="channel",
-    domains=("news", "sport"),
-)
-ROWS = 8
+from conftest_papers import ROWS, build, make_inputs, relu, tower
 
 
 @pytest.fixture(scope="module")
 def inputs():
-    rng = np.random.default_rng(1)
-    return {
-        "user": rng.integers(0, 9, ROWS).astype("int32"),
-        "x": rng.normal(size=ROWS).astype("float32"),
-        "channel": rng.integers(0, 3, ROWS).astype("int32"),  # the unknown domain, 2, among them
-    }
-
-
-def build(architecture, **settings):
-    model = create_model(SPEC, ModelSettings(architecture=architecture, settings=settings, embedding_dim=3))
-    rng = np.random.default_rng(2)
-    for weight in model.trainable_variables:
-        weight.assign(rng.normal(size=weight.shape))
-    return model
-
-
-def relu(x):
-    return np.maximum(x, 0)
-
-
-def tower(layer, x, domain):
-    """h_d(x): the tower of each row's domain."""
-    k1, b1, k2, b2 = (weight.numpy() for weight in layer.weights)
-    return np.array([(relu(x[i] @ k1[d] + b1[d]) @ k2[d] + b2[d])[0] for i, d in enumerate(domain)])
+    return make_inputs()
 
 
 def test_shared_bottom(inputs):
