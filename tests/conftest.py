@@ -21,6 +21,13 @@ def shared_data() -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file, and those that share a costly fixture, in one of the worker processes."""
+    for item in items:
+        shared = [name for name in ("pipeline_run", "transformed") if name in item.fixturenames]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
+
+
 @dataclass(frozen=True)
 class PipelineRun:
     """One whole run, killed once on its way.
