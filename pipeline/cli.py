@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pipeline.bench.command import bench
 
@@ -60,15 +61,16 @@ def data(
     summary = convert(name, raw.absolute(), out.absolute(), console)
     console.print(
         f"[green]✓[/] {summary['rows']:,} rows, {summary['positives']:,} positive, "
-        f"{summary['domains']} domains in {out}",
+        f"{summary['domains']} domains in {escape(str(out))}",
         highlight=False,
         soft_wrap=True,
     )
     for difference in summary["differences"]:
-        console.print(f"[yellow]![/] {difference}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]![/] {escape(difference)}", highlight=False, soft_wrap=True)
     for reason, count in summary["bad"].items():
         example = summary["examples"][reason]
-        console.print(f"[yellow]![/] {count:,} rows left out: {reason}; such as {example}", soft_wrap=True)
+        said = escape(f"{count:,} rows left out: {reason}; such as {example}")
+        console.print(f"[yellow]![/] {said}", highlight=False, soft_wrap=True)
     console.print(f"  next: mdr run --config {out}/config.yaml --out runs/{name}", highlight=False)
 
 

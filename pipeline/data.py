@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from components.log_example_gen.settings import DataSettings
 from components.log_example_gen.sources import fingerprint, reader_and_options
@@ -61,7 +62,7 @@ def convert(name: str, raw: Path, out: Path, console: Console) -> dict:
     paths = {file: locate(raw, file.name, reader.WHERE) for file in reader.files(**options)}
     made_from = f"{fingerprint(config.data)}-{code_version('schema')}-{name}"
     if (out / SUMMARY).is_file() and read_json(out / SUMMARY)["made_from"] == made_from:
-        console.print(f"[green]✓[/] {out} is up to date", highlight=False, soft_wrap=True)
+        console.print(f"[green]✓[/] {escape(str(out))} is up to date", highlight=False, soft_wrap=True)
         return read_json(out / SUMMARY)
 
     differences = list(_file_differences(paths, console))

@@ -84,9 +84,10 @@ def quality(
     described, label = load_suite(suite), cells[0]["suite"]
     draw(store, described, label)
     console.print(terminal_table(cells, described, label))
-    console.print(f"tables: {store.folder / HTML}", highlight=False, soft_wrap=True)
+    console.print(f"tables: {store.folder / HTML}", highlight=False, markup=False, soft_wrap=True)
     if docs:
-        write_docs(store, described, label, docs)
+        kept = write_docs(store, described, label, docs)
+        console.print(f"kept: {kept}", highlight=False, markup=False, soft_wrap=True)
 
 
 @bench.command()
@@ -103,9 +104,10 @@ def table(suite: SuiteName, out: Work = WORK, docs: Docs = None) -> None:
         raise ValueError(f"{store.folder} holds no results: measure some with mdr bench quality.")
     draw(store, described, suite)
     console.print(terminal_table(cells, described, suite))
-    console.print(f"tables: {store.folder / HTML}", highlight=False, soft_wrap=True)
+    console.print(f"tables: {store.folder / HTML}", highlight=False, markup=False, soft_wrap=True)
     if docs:
-        write_docs(store, described, suite, docs)
+        kept = write_docs(store, described, suite, docs)
+        console.print(f"kept: {kept}", highlight=False, markup=False, soft_wrap=True)
 
 
 @bench.command()

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.bench.cells import Store
@@ -51,16 +52,14 @@ KINDS = (("md", False), ("html", True))
 
 def terminal_table(cells: list[dict], suite: Suite, label: str) -> Table:
     """Return the main figures of some cells for the terminal."""
-    table = Table(title=label, title_justify="left", box=None, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    table.add_column("learning", no_wrap=True)
-    for name in ("AUC", "mean domain", "±", "p", "seconds", "samples/s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(title=escape(label), title_justify="left", box=None, pad_edge=False)
+    table.add_column("model, learning", no_wrap=True, overflow="ellipsis")
+    for name in ("AUC", "domains'", "±", "p", "samples/s"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
     for row in summarize(cells, suite):
         auc, (mean, deviation) = row.figures["auc"], row.figures["mean_domain_auc"] or (None, None)
         shown = [_figure(auc and auc[0]), _figure(mean), _figure(deviation)]
-        costs = [_count(row.costs[name]) for name in ("seconds", "samples_per_s")]
-        table.add_row(row.model, row.learning, *shown, _p(row.p), *costs)
+        table.add_row(row.name, *shown, _p(row.p), _count(row.costs["samples_per_s"]))
     return table
 
 
