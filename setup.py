@@ -15,7 +15,12 @@ setup(
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
     package_data={
-        "pipeline": ["configs/*.yaml", "report/templates/*.j2", "bench/suites/*.yaml", "bench/templates/*.j2"],
+        "pipeline": [
+            "configs/*.yaml",
+            "report/templates/*.j2",
+            "bench/suites/*.yaml",
+            "bench/templates/*.j2",
+        ],
         "schema": ["curated/*.pbtxt"],
     },
     entry_points={"console_scripts": ["mdr=pipeline.cli:main"]},

@@ -51,7 +51,7 @@ class TfrsDcn(MultiDomainModel):
 
     @property
     def legacy_multiply_adds(self) -> int:
-        """Multiply-adds per row of the legacy layers, which `describe` cannot see: one per value of a kernel."""
+        """Multiply-adds per row of the legacy layers, which `describe` cannot see: a kernel's values."""
         return sum(int(own.shape.num_elements()) for own in self._legacy.weights if own.shape.rank == 2)
 
     def logits(self, fields, domain, training):

@@ -70,13 +70,15 @@ class DomainTower(keras.layers.Layer):
         dropout: share of activations dropped in training.
     """
 
+    dense = DomainDense  # of every layer; a subclass may name another
+
     def __init__(self, n_domains: int, units: Sequence[int], dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.n_domains = n_domains
         self.units = tuple(units)
         self.dropout = dropout
-        self._hidden = [DomainDense(n_domains, width, activation="relu") for width in self.units]
-        self._logit = DomainDense(n_domains, 1)
+        self._hidden = [self.dense(n_domains, width, activation="relu") for width in self.units]
+        self._logit = self.dense(n_domains, 1)
         self._drop = keras.layers.Dropout(dropout)
 
     def build(self, x_shape, domain_shape=None):

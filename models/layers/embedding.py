@@ -71,9 +71,9 @@ class FieldEmbedding(keras.layers.Layer):
         names = [field.name for field in self._single]
         if names:
             rows = ops.stack([inputs[name] + self._first_row[name] for name in names], axis=1)
-            blocks.append(take_rows(self.table, rows + start))
+            blocks.append(take_rows(self.table, ops.cast(rows, "int32") + start))
         for field in self._sequences:
-            index = inputs[field.name]
+            index = ops.cast(inputs[field.name], "int32")
             vectors = take_rows(self.table, index + self._first_row[field.name] + start)
             present = ops.expand_dims(ops.cast(index > 0, vectors.dtype), 2)
             count = ops.maximum(ops.sum(present, axis=1), 1.0)

@@ -131,3 +131,19 @@ def test_generated_weights_are_those_of_each_row_s_condition(check_layer, rank, 
         np.testing.assert_allclose(
             layer(*inputs)[i], relu(x[i] @ kernel + z[i] @ w["bias"]), rtol=1e-4, atol=1e-5
         )
+
+
+def test_a_copy_of_the_embeddings_is_a_layer_of_its_own(check_layer):
+    layer, inputs, copy = (
+        FieldEmbedding(SPEC, dim=4, copies=3),
+        make_inputs(9),
+        np.arange(9, dtype="int32") % 3,
+    )
+    check_layer(layer, inputs, copy, expected_shape=(9, 5, 4))
+    table, numeric = layer.table.numpy(), layer.numeric.numpy()
+    for i in range(3):
+        alone = FieldEmbedding(SPEC, dim=4)
+        alone(inputs)
+        of_copy, of_domains = table[58 * i : 58 * i + 58], table[58 * 3 :]
+        alone.set_weights([np.concatenate([of_copy, of_domains]), numeric[i : i + 1]])
+        np.testing.assert_array_equal(layer(inputs, copy)[copy == i], alone(inputs)[copy == i])

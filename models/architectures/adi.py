@@ -1,0 +1,57 @@
+"""Adaptive Domain Interest network."""
+
+import keras
+from keras import ops
+
+from models.architectures.base import MultiDomainModel, flat
+from models.layers.domain import DomainDense, DomainTower
+from models.layers.domain_experts import DomainExperts
+from models.layers.mlp import MLP
+from models.layers.partitioned_norm import PartitionedNorm
+from models.registry import register
+from schema.base import Settings
+
+
+@register(kind="multi-domain", paper="Jiang et al., CIKM 2022, sections 3.2-3.4")
+class ADI(MultiDomainModel):
+    """y_d = h_d([b_1 * E_d, b_1 * E_d * b_2 * E_s, b_2 * E_s]): networks E_d of the domain and E_s of all.
+
+    Both read the fields e_i scaled by a_d = sigmoid(FC_d(relu(FC_d(mean of each e_i)))), the domain interest
+    adaptation layer, and normalised by domain; b = sigmoid(W s), s being the domain's embedding. The paper's
+    two towers with an inner product are one network with a logit here, the sigmoid of a_d is that of SE-Net,
+    and the self-training on pseudo labels is no part of the architecture.
+    """
+
+    class Settings(Settings):
+        """Widths.
+
+        Attributes:
+            units: layers of E_s and of each E_d. adaptation_units: hidden width of the adaptation layer.
+            tower_units: hidden layers of each h_d. dropout: after every hidden layer.
+        """
+
+        units: tuple[int, ...] = (128, 64)
+        adaptation_units: int = 8
+        tower_units: tuple[int, ...] = (32,)
+        dropout: float = 0.2
+
+    def assemble(self, settings):
+        """Make the adaptation layer, the networks, their fusion and the towers."""
+        n_fields = max(len(self.spec.fields), 1)
+        self.squeeze = DomainDense(self.n_domains, settings.adaptation_units, activation="relu")
+        self.excite = DomainDense(self.n_domains, n_fields, activation="sigmoid")
+        self.norm = PartitionedNorm(self.n_domains)
+        self.shared = self.part("shared", MLP(settings.units, settings.dropout))
+        self.specific = DomainExperts(self.n_domains, 1, settings.units, settings.dropout)
+        self.fusion = self.part("gate", keras.layers.Dense(2 * settings.units[-1], activation="sigmoid"))
+        self.tower = self.part("tower", DomainTower(self.n_domains, settings.tower_units, settings.dropout))
+
+    def logits(self, fields, domain, training):
+        """Adapt and normalise the fields, fuse the two networks."""
+        e = self.of_groups(fields, "general", "context")
+        scale = self.excite(self.squeeze(ops.mean(e, axis=2), domain), domain)
+        x = self.norm(flat(e * ops.expand_dims(scale, 2)), domain, training=training)
+        own = ops.squeeze(self.specific(x, domain, training=training), 1)
+        b_1, b_2 = ops.split(self.fusion(fields[:, -1]), 2, axis=1)
+        own, shared = b_1 * own, b_2 * self.shared(x, training=training)
+        return self.tower(ops.concatenate([own, own * shared, shared], axis=1), domain, training=training)

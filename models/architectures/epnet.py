@@ -1,0 +1,42 @@
+"""Embedding Personalized Network: the domain scales every embedding."""
+
+import keras
+from keras import ops
+
+from models.architectures.base import MultiDomainModel, flat
+from models.layers.gate_nu import GateNU
+from models.layers.mlp import MLP
+from models.registry import register
+from schema.base import Settings
+
+
+@register(kind="multi-domain", paper="Chang et al., KDD 2023, section 2.2")
+class EPNet(MultiDomainModel):
+    """y = DNN(O_ep), O_ep = GateNU(E_d, stop(E)) * E: domain-side features E_d scale the other embeddings E.
+
+    The gate's input stops the gradient to E, so that domains do not pull at the embeddings through it. One
+    network answers for all domains; the gate is all that tells it which domain it is in.
+    """
+
+    class Settings(Settings):
+        """Widths.
+
+        Attributes:
+            units: hidden layers. dropout: after every hidden layer.
+        """
+
+        units: tuple[int, ...] = (256, 128, 64)
+        dropout: float = 0.2
+
+    def assemble(self, settings):
+        """Make the gate and the network."""
+        self.gate = self.part("gate", GateNU())
+        self.network = self.part("shared", MLP(settings.units, settings.dropout))
+        self.logit = keras.layers.Dense(1)
+
+    def logits(self, fields, domain, training):
+        """Gate the embeddings, then the network."""
+        e = flat(self.of_groups(fields, "general", "context"))
+        side = flat(self.of_groups(fields, "domain"))
+        gated = self.gate(e, ops.concatenate([side, ops.stop_gradient(e)], axis=1))
+        return ops.squeeze(self.logit(self.network(gated, training=training)), 1)
