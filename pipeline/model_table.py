@@ -44,14 +44,15 @@ def _about(entry: Entry, role: str) -> dict[str, Any]:
 def print_models(console: Console) -> None:
     """Print the table."""
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "role", "kind"):
-        table.add_column(column, no_wrap=True)
+    for column in ("name", "kind"):
+        table.add_column(column, no_wrap=True, min_width=14)
     for column in ("parameters", "multiply-adds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("paper")
+        table.add_column(column, justify="right", no_wrap=True, min_width=11)
+    table.add_column("paper", no_wrap=True, overflow="ellipsis")
     for row in rows():
         counts = [f"{row[name]:,}" if name in row else "" for name in ("parameters", "multiply_adds")]
-        table.add_row(row["name"], row["role"], row["kind"], *counts, row["paper"])
+        kind = row["kind"] if row["role"] == "architecture" else row["role"]
+        table.add_row(row["name"], kind, *counts, row["paper"])
     console.print(table)
     console.print("[dim]at 10 fields of 1,000 values, 10 domains, embedding 16; multiply-adds per row[/dim]")
 

@@ -54,8 +54,8 @@ def test_a_column_that_the_first_json_line_leaves_out_is_known(put):
     [
         ("log.csv", b""),
         ("log.csv.gz", b"no gzip"),
-        ("log.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-9]),
-        ("log.csv.gz", gzip.compress(b"a,b\n1,2\n")[:5]),
+        ("log.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9]),
+        ("log.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:5]),
         ("log.parquet", b"no parquet"),
     ],
 )
