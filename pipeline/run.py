@@ -113,6 +113,7 @@ def _start_and_watch(folder: RunFolder, watch: Watch) -> int:
         **os.environ,
         PROGRESS_FILE: str(folder.progress),
         "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_USE_LEGACY_KERAS": "1",  # what Transform sets, but only once it is imported
         "PYTHONUNBUFFERED": "1",
     }
     with open(folder.log, "ab") as log:

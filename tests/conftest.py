@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command import PROJECT, kill_when_running, mdr
 
+import models  # noqa: F401 - before TensorFlow: it settles which Keras `tf.keras` is
+
 SHARED = Path(os.environ.get("MDR_SHARED", PROJECT.parent / "shared"))
 
 

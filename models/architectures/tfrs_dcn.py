@@ -1,7 +1,5 @@
 """The baseline of TensorFlow Recommenders: its cross layers, and its Ranking task for the loss."""
 
-import os
-
 from keras import ops
 
 from models.architectures.base import MultiDomainModel, flat
@@ -33,7 +31,6 @@ class TfrsDcn(MultiDomainModel):
 
     def assemble(self, settings):
         """Make the legacy layers and their stand-ins."""
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"  # read when TFRS asks TensorFlow for its Keras
         import tensorflow_recommenders as tfrs
         import tf_keras
 
