@@ -23,6 +23,7 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items):
     """Keep the tests of a file, and those that share a costly fixture, in one of the worker processes."""
     for item in items:
