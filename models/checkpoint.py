@@ -1,6 +1,5 @@
 """The state of a training that has not ended, so that a killed run goes on where it was."""
 
-import io
 import json
 import os
 from dataclasses import dataclass, field
@@ -13,23 +12,29 @@ FILE = "checkpoint.npz"
 
 @dataclass
 class TrainingState:
-    """Where a training stands after an epoch.
+    """Where a training stands after an epoch, or after an outer step within one.
 
     Attributes:
-        epoch: the next epoch.
         state: the whole state of the model and the optimizer (see `BaseSteps.snapshot`).
         method: what the learning method itself remembers.
         best: the state at the best epoch. best_score: its mean domain AUC. stale: epochs since.
+        epoch: the epoch that goes on. phase_epochs: epochs of the current phase that are done.
+        partial: rows trained on in this epoch, the sum of their losses, and seconds; None at its start.
         history: what was measured, per epoch.
     """
 
-    epoch: int
     state: list[np.ndarray]
     method: list[np.ndarray]
     best: list[np.ndarray]
-    best_score: float
-    stale: int
+    best_score: float = -np.inf
+    stale: int = 0
+    epoch: int = 0
+    phase_epochs: int = 0
+    partial: tuple[int, float, float] | None = None
     history: list[dict] = field(default_factory=list)
+
+
+PLAIN = ("best_score", "stale", "epoch", "phase_epochs", "partial", "history")
 
 
 def save(state: TrainingState, folder: Path) -> None:
@@ -40,12 +45,10 @@ def save(state: TrainingState, folder: Path) -> None:
         for name in ("state", "method", "best")
         for i, array in enumerate(getattr(state, name))
     }
-    plain = {name: getattr(state, name) for name in ("epoch", "best_score", "stale", "history")}
-    buffer = io.BytesIO()
-    np.savez(buffer, plain=np.array(json.dumps(plain)), **arrays)
+    plain = {name: getattr(state, name) for name in PLAIN}
     beside = folder / f".{FILE}"
     with open(beside, "wb") as file:
-        file.write(buffer.getvalue())
+        np.savez(file, plain=np.array(json.dumps(plain)), **arrays)
         file.flush()
         os.fsync(file.fileno())
     os.replace(beside, folder / FILE)

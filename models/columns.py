@@ -31,6 +31,15 @@ class Columns:
         """Return the row numbers of one domain."""
         return np.arange(self.offsets[domain], self.offsets[domain + 1])
 
+    def of_domain(self, domain: int) -> dict[str, np.ndarray]:
+        """Return the arrays of one domain's rows."""
+        rows = slice(self.offsets[domain], self.offsets[domain + 1])
+        return {name: array[rows] for name, array in self.arrays.items()}
+
+    def domain_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the domains of given rows."""
+        return np.searchsorted(self.offsets, rows, side="right") - 1
+
     def mixed(self, random: np.random.Generator) -> np.ndarray:
         """Return the numbers of all rows in a random order."""
         return random.permutation(self.rows)

@@ -14,13 +14,14 @@ import tensorflow_transform as tft
 
 from models import checkpoint
 from models.architectures.base import MultiDomainModel, create_model
-from models.backend import create_steps
 from models.backend.optimizer import RowAdam
+from models.checkpoint import TrainingState
 from models.columns import Columns
 from models.export import export
 from models.features import FeatureSpec
 from models.feeding import load_columns
 from models.grouping import cluster_domains
+from models.learning.base import LearningMethod
 from models.registry import find, own_settings
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
@@ -28,6 +29,7 @@ from schema import progress
 from schema.log_schema import LogSchema
 
 REPORT_SECONDS = 0.5
+SAVE_SECONDS = 60  # between saves at outer steps, besides that of every epoch
 
 
 def run_fn(fn_args) -> None:
@@ -119,35 +121,48 @@ def train(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    steps = create_steps(model, create_optimizer(learning))
-    entry = find("learning", learning.method)
-    method = entry.cls(
-        own_settings(entry, learning.settings), steps, columns, learning.batch_size, learning.seed
-    )
+    method = create_method(model, columns, learning)
+    steps = method.steps
     validation = Validation(validation_columns, model.spec, learning.min_domain_rows, columns.offsets)
     state = checkpoint.load(work)
     if state is None:
         start = steps.snapshot()
-        state = checkpoint.TrainingState(0, start, method.state(), start, -np.inf, 0)
+        state = checkpoint.TrainingState(start, method.state(), start)
     else:
         steps.restore(state.state)
         method.load_state(state.method)
     writer = tf.summary.create_file_writer(str(logs))
-    while state.epoch < learning.epochs and state.stale < learning.patience:
-        measured = _epoch(method, state.epoch) | validation.measure(steps)
+    while _goes_on(learning, state) or _next_phase(method, state):
+        measured = _epoch(method, state, work) | validation.measure(steps)
         measured["domains_left_out"] = validation.left_out
+        measured["domains_skipped"] = [method.name_of(domain) for domain in sorted(method.skipped)]
         state.history.append(measured)
         _log(writer, measured)
-        state.state, state.method = steps.snapshot(), method.state()
         score = measured["mean_domain_auc"]
         if score is None or score > state.best_score:  # without two classes there is nothing to choose by
-            state.best, state.best_score, state.stale = state.state, score or -np.inf, 0
+            state.best, state.best_score, state.stale = steps.snapshot(), score or -np.inf, 0
         else:
             state.stale += 1
         state.epoch += 1
-        checkpoint.save(state, work)
-    steps.restore(state.best)
+        state.phase_epochs += 1
+        state.partial = None
+        _save(method, state, work)
     return state.history
+
+
+def create_method(model, columns: Columns, learning: LearningSettings) -> LearningMethod:
+    """Return the learning method of a config, with the compiled primitives it stands on.
+
+    Args:
+        model: a built model. columns: the training rows. learning: how to train.
+
+    Raises:
+        ValueError: unknown method or setting, or one that does not fit the model.
+    """
+    entry = find("learning", learning.method)
+    settings = own_settings(entry, learning.settings)
+    optimizer = create_optimizer(learning)
+    return entry.cls(settings, model, optimizer, columns, learning.batch_size, learning.seed)
 
 
 def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:
@@ -155,24 +170,49 @@ def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:
     return RowAdam(learning.learning_rate)
 
 
-def _epoch(method, epoch: int) -> dict:
-    """Train one epoch and return its figures, reporting progress on the way."""
-    started = reported = time.monotonic()
+def _goes_on(learning: LearningSettings, state: TrainingState) -> bool:
+    return state.phase_epochs < learning.epochs and state.stale < learning.patience
+
+
+def _next_phase(method: LearningMethod, state: TrainingState) -> bool:
+    """Restore the best epoch, and let a method that has another phase begin it from there."""
+    method.steps.restore(state.best)
+    if not method.next_phase():
+        return False
+    state.phase_epochs = state.stale = 0
+    return True
+
+
+def _save(method: LearningMethod, state: TrainingState, work: Path) -> None:
+    state.state, state.method = method.steps.snapshot(), method.state()
+    checkpoint.save(state, work)
+
+
+def _epoch(method: LearningMethod, state: TrainingState, work: Path) -> dict:
+    """Train one epoch, or the rest of it, and return its figures, reporting progress on the way."""
+    started = reported = saved = time.monotonic()
     steps_in_all = method.steps_per_epoch()
-    rows, losses = 0, []
-    for chunk_rows, loss in method.epoch(epoch):
-        rows += chunk_rows
-        losses.append((loss, chunk_rows))
+    rows, loss_sum, seconds_before = state.partial or (0, 0.0, 0.0)
+    for trained in method.epoch(state.epoch):
         now = time.monotonic()
+        seconds = seconds_before + now - started
+        if np.isfinite(trained.loss):  # batches of skipped domains are not counted
+            rows += trained.rows
+            loss_sum += trained.rows * trained.loss
+        if trained.outer and now - saved > SAVE_SECONDS:
+            state.partial = (rows, loss_sum, seconds)
+            _save(method, state, work)
+            saved = time.monotonic()
         if now - reported > REPORT_SECONDS:
             reported = now
             step = rows // method.batch_size
-            figures = {"step": step, "steps": steps_in_all, "steps_per_s": step / (now - started)}
-            progress.report("Trainer", epoch=epoch + 1, loss=loss, **figures)
-    seconds = time.monotonic() - started
+            figures = {"step": step, "steps": steps_in_all, "steps_per_s": step / seconds}
+            progress.report("Trainer", epoch=state.epoch + 1, loss=trained.loss, **figures)
+    seconds = seconds_before + time.monotonic() - started
     return {
-        "epoch": epoch + 1,
-        "loss": float(np.average([loss for loss, _ in losses], weights=[count for _, count in losses])),
+        "epoch": state.epoch + 1,
+        "phase": method.phase,
+        "loss": loss_sum / rows if rows else float("nan"),
         "seconds": round(seconds, 3),
         "samples_per_s": round(rows / seconds),
         "steps": steps_in_all,

@@ -5,8 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from models.backend.by_domain import by_domain
 from models.features import FeatureSpec
 from models.layers.embedding import FieldEmbedding
+from models.layers.specific import SpecificParameters
 from models.registry import find, own_settings
 from models.settings import ModelSettings
 from schema.base import Settings
@@ -27,6 +29,8 @@ class MultiDomainModel(keras.Model):
     class Settings(Settings):
         """An architecture's own settings; the defaults are the paper's."""
 
+    replaceable = True  # whether other values can take the place of the weights for one call
+
     def __init__(self, spec: FeatureSpec, settings: Any, model: ModelSettings, embedding_l2: float = 0.0):
         super().__init__(name=model.architecture)
         self.spec = spec
@@ -45,6 +49,7 @@ class MultiDomainModel(keras.Model):
         self._hidden_share = model.unknown_domain_share
         self._hide = keras.random.SeedGenerator()
         self.linear = None
+        self.domain_parameters = SpecificParameters()  # what each domain adds to the shared ones, if anything
         self._plugins = [find("plugins", name).cls() for name in model.plugins]
         self.assemble(settings)
 
@@ -111,6 +116,14 @@ class MultiDomainModel(keras.Model):
             hidden = keras.random.uniform(ops.shape(domain), seed=self._hide) < self._hidden_share
             domain = ops.where(hidden, self.spec.n_domains, domain)
         inputs = {**inputs, self.spec.domain: domain}
+        if training or not self.domain_parameters.of:  # in training they are swapped in
+            return self._outputs(inputs, training)
+        return by_domain(
+            lambda rows: self._outputs(rows, False), inputs, domain, self.domain_parameters, self.variables
+        )
+
+    def _outputs(self, inputs: dict, training: bool):
+        domain = inputs[self.spec.domain]
         own = domain if self.domain_group is None else ops.take(self.domain_group, domain)
         outputs = self.logits(self.embedding(inputs, own), own, training)
         return outputs if self.linear is None else outputs + ops.sum(self.linear(inputs), axis=(1, 2))
@@ -123,6 +136,16 @@ class MultiDomainModel(keras.Model):
     def probabilities(self, outputs):
         """Return the click probability of each row, `(batch,)`, from the outputs of `call`."""
         return ops.sigmoid(outputs)
+
+
+def check_replaceable(model: MultiDomainModel, why: str) -> None:
+    """Check that other values can take the place of a model's weights.
+
+    Raises:
+        ValueError: they cannot; says why it is needed.
+    """
+    if not model.replaceable:
+        raise ValueError(f"{model.name} keeps its weights in another library, which {why} cannot reach.")
 
 
 def flat(fields):

@@ -16,8 +16,10 @@ class TfrsDcn(MultiDomainModel):
     """Cross layers of TFRS, then dense layers; the domain is one more field.
 
     TFRS is written for Keras 2. Its layers keep their own `tf.Variable`s, and a Keras 3 variable stands for
-    each, so that training, saving and export know no difference.
+    each, so that training, saving and export know no difference; but no other values can take their place.
     """
+
+    replaceable = False
 
     class Settings(Settings):
         """Widths.

@@ -1,36 +1,57 @@
 """What the primitives of all backends share: the state of a training, and moving it about."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
+from keras import ops
 
 LABEL = "label"  # key of the labels in a batch
 WEIGHT = "weight"  # key of the rows' weights in a batch; absent, every row weighs 1
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the state holds weights that must not be used."""
+    """The loss became NaN or infinite."""
+
+
+class MeanLoss(keras.layers.Layer):
+    """The usual objective: the mean of the rows' losses."""
+
+    def call(self, losses, domain):
+        """Map the losses and domains of a batch, both `(batch,)`, to a scalar."""
+        return ops.mean(losses)
 
 
 class BaseSteps:
     """The state of a training and what can be done with it, apart from computing gradients.
 
     The state is everything that a step changes: trainable weights, non-trainable state (running means, random
-    seeds) and the optimizer's slots and step count.
+    seeds), what the objective learns, and the optimizer's slots and step count.
 
     Args:
         model: a built `MultiDomainModel`.
         optimizer: a Keras optimizer; its slots are made here.
+        objective: a built layer that maps the losses and domains of a batch to what is minimized; its weights
+            are trained with the model's. None takes the mean.
     """
 
-    def __init__(self, model, optimizer):
+    def __init__(self, model, optimizer, objective: keras.layers.Layer | None = None):
         self.model = model
         self.optimizer = optimizer
-        optimizer.build(model.trainable_variables)
-        self._variables = [*model.variables, *optimizer.variables]
+        self.objective = objective or MeanLoss()
+        self.trainable = [*model.trainable_variables, *self.objective.trainable_variables]
+        self.other = [*model.non_trainable_variables, *self.objective.non_trainable_variables]
+        optimizer.build(self.trainable)
+        self._variables = [*model.variables, *self.objective.variables, *optimizer.variables]
+
+    @property
+    def running(self) -> list[keras.Variable]:
+        """State that follows the batches, such as running means; not random seeds, nor stored parameters."""
+        return [v for v in self.other if keras.backend.is_float_dtype(v.dtype) and not is_stored(v)]
 
     def snapshot(self) -> list[np.ndarray]:
-        """Return a copy of the whole state: the model's variables, then the optimizer's."""
+        """Return a copy of the whole state: the model's variables, the objective's, the optimizer's."""
         return [np.array(variable.numpy()) for variable in self._variables]
 
     def restore(self, snapshot: list[np.ndarray]) -> None:
@@ -45,31 +66,48 @@ class BaseSteps:
         for variable, array in zip(self._variables, snapshot, strict=True):
             variable.assign(array)
 
-    def weights(self) -> list[np.ndarray]:
-        """Return a copy of the trainable weights."""
-        return [np.array(variable.numpy()) for variable in self.model.trainable_variables]
+    def weights(self) -> list:
+        """Return a copy of the trainable weights, on the device."""
+        return [ops.copy(variable) for variable in self.trainable]
 
-    def move(self, origin: list[np.ndarray], rate: float) -> None:
+    def move(self, origin: Sequence, rate: float) -> None:
         """Set the trainable weights to `origin + rate * (weights - origin)`.
 
-        This is the outer step of Reptile, DN and DR (MAMDR, Eq. 3); non-trainable state and the optimizer's
-        slots stay as the inner steps left them.
+        This is the outer step of Reptile and DN (MAMDR, Eq. 4); non-trainable state and the optimizer's slots
+        stay as the inner steps left them.
 
         Args:
             origin: trainable weights, as `weights` returned them.
             rate: the outer learning rate.
         """
-        for variable, start in zip(self.model.trainable_variables, origin, strict=True):
-            variable.assign(start + rate * (variable.numpy() - start))
+        for variable, start in zip(self.trainable, origin, strict=True):
+            variable.assign(start + rate * (variable - start))
 
-    def _check(self, losses: np.ndarray) -> np.ndarray:
-        if not np.all(np.isfinite(losses)):
-            step = int(np.argmin(np.isfinite(losses)))
-            raise NonFiniteLossError(
-                f"the training loss became {losses[step]} at step {step + 1} of {len(losses)} of this chunk; "
-                "lower learning.learning_rate, and look for extreme numeric values in the log."
-            )
-        return losses
+
+def store(variable: keras.Variable) -> keras.Variable:
+    """Mark a variable that holds parameters for later, which no batch changes by itself; return it."""
+    variable.is_stored = True
+    return variable
+
+
+def is_stored(variable: keras.Variable) -> bool:
+    """Return whether a variable is marked by `store`."""
+    return getattr(variable, "is_stored", False)
+
+
+def check(losses: np.ndarray) -> np.ndarray:
+    """Return the losses of a chunk if all are finite.
+
+    Raises:
+        NonFiniteLossError: names the first step whose loss is not.
+    """
+    if not np.all(np.isfinite(losses)):
+        step = int(np.argmin(np.isfinite(losses)))
+        raise NonFiniteLossError(
+            f"the training loss became {losses[step]} at step {step + 1} of {len(losses)} of this chunk; "
+            "lower learning.learning_rate, and look for extreme numeric values in the log."
+        )
+    return losses
 
 
 def split_batch(batch: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:

@@ -1,91 +1,135 @@
 """The primitives of training on the JAX backend."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from models.backend.base import BaseSteps, split_batch
 
 
 class Steps(BaseSteps):
-    """Compiled steps; see `BaseSteps` for the state."""
+    """Compiled steps; see `BaseSteps` for the state, and the TensorFlow module for the arguments."""
 
-    def __init__(self, model, optimizer):
-        super().__init__(model, optimizer)
-        self._compiled_train = jax.jit(self._train_chunk)
-        self._compiled_gradients = jax.jit(self._loss_and_gradients)
+    def __init__(self, model, optimizer, objective=None):
+        super().__init__(model, optimizer, objective)
+        self._compiled = {}  # by what is computed and which variables move
         self._compiled_predict = jax.jit(self._predict)
 
     def tensors(self, arrays: dict[str, np.ndarray]) -> dict[str, jax.Array]:
         """Hand arrays over to the backend."""
         return {name: jnp.asarray(array) for name, array in arrays.items()}
 
-    def train(self, chunk: dict[str, np.ndarray]) -> np.ndarray:
-        """Take one optimizer step per batch of a chunk.
+    def compiled(self, function: Callable) -> Callable:
+        """Return a function on tensors and variables as it is: JAX compiles none that changes variables."""
+        return function
 
-        Args:
-            chunk: `(steps, batch, ...)` by input name, with the labels under `label` and, if rows weigh
-                differently, their weights under `weight`.
+    def train(
+        self, chunk: dict[str, np.ndarray], moved: Sequence[keras.Variable] | None = None
+    ) -> np.ndarray:
+        """Take one optimizer step per batch of a chunk, but for those whose loss is not finite."""
+        return self._run_chunk(self._gradients_of, chunk, moved)
 
-        Returns:
-            The loss before each step, `(steps,)`.
-
-        Raises:
-            NonFiniteLossError: a loss is NaN or infinite.
-        """
-        state = (*self._model_state(), [variable.value for variable in self.optimizer.variables])
-        state, losses = self._compiled_train(state, chunk)
-        _assign(self.model.trainable_variables, state[0])
-        _assign(self.model.non_trainable_variables, state[1])
-        _assign(self.optimizer.variables, state[2])
-        return self._check(np.asarray(losses))
+    def train_meta(
+        self,
+        inner: dict[str, np.ndarray],
+        outer: dict[str, np.ndarray],
+        rate: float,
+        inner_weight: float,
+        outer_weight: float,
+    ) -> np.ndarray:
+        """Take one optimizer step per pair of batches, along a gradient through a gradient step."""
+        chunk = {"inner": inner, "outer": outer}
+        settings = {"rate": rate, "inner_weight": inner_weight, "outer_weight": outer_weight}
+        return self._run_chunk(self._meta_gradients_of, chunk, None, **settings)
 
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
         """Return the loss of one batch and its gradients, one array per trainable weight."""
-        (loss, state), gradients = self._compiled_gradients(*self._model_state(), batch)
-        _assign(self.model.non_trainable_variables, state)
-        loss = self._check(np.asarray(loss)[None])[0]
+        if "gradients" not in self._compiled:
+            self._compiled["gradients"] = jax.jit(lambda one, *state: self._gradients_of(one, *state))
+        values = [variable.value for variable in self.trainable], [v.value for v in self.other]
+        loss, gradients, state = self._compiled["gradients"](batch, *values)
+        if np.isfinite(loss):
+            _assign(self.other, state)
         return float(loss), [np.asarray(gradient) for gradient in gradients]
 
     def apply(self, gradients: list[np.ndarray]) -> None:
         """Take one optimizer step along given gradients."""
-        self.optimizer.apply([jnp.asarray(g) for g in gradients], self.model.trainable_variables)
+        self.optimizer.apply([jnp.asarray(g) for g in gradients], self.trainable)
 
     def predict(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return the click probabilities of a batch, `(batch,)`."""
-        return np.asarray(self._compiled_predict(*self._model_state(), inputs))
-
-    def _model_state(self):
-        return (
-            [variable.value for variable in self.model.trainable_variables],
-            [variable.value for variable in self.model.non_trainable_variables],
-        )
+        model = self.model
+        values = [
+            [v.value for v in kind] for kind in (model.trainable_variables, model.non_trainable_variables)
+        ]
+        return np.asarray(self._compiled_predict(*values, inputs))
 
     def _predict(self, trainable, other, inputs):
         outputs, _ = self.model.stateless_call(trainable, other, inputs, training=False)
         return self.model.probabilities(outputs)
 
-    def _train_chunk(self, state, chunk):
+    def _run_chunk(self, gradients_of: Callable, chunk, moved, **settings) -> np.ndarray:
+        variables = (self.trainable, self.other, self.optimizer.variables)
+        key = gradients_of.__name__, moved and tuple(map(id, moved))
+        if key not in self._compiled:
+            here = self.trainable if moved is None else moved
+            positions = [[v is m for v in self.trainable].index(True) for m in here]
+            self._compiled[key] = jax.jit(partial(self._train_chunk, gradients_of, positions))
+        state = tuple([variable.value for variable in kind] for kind in variables)
+        state, losses = self._compiled[key](state, chunk, settings)
+        for kind, values in zip(variables, state, strict=True):
+            _assign(kind, values)
+        return np.asarray(losses)
+
+    def _train_chunk(self, gradients_of, positions, state, chunk, settings):
         def step(state, batch):
             trainable, other, slots = state
-            (loss, other), gradients = self._loss_and_gradients(trainable, other, batch)
-            trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
-            return (trainable, other, slots), loss
+            loss, gradients, other = gradients_of(batch, trainable, other, **settings)
+            trainable, slots = self._applied(gradients, positions, trainable, slots)
+            new, finite = (trainable, other, slots), jnp.isfinite(loss)
+            return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state), loss
 
         return jax.lax.scan(step, state, chunk)
 
-    def _loss_and_gradients(self, trainable, other, batch):
+    def _applied(self, gradients, positions, trainable, slots):
+        """Return trainable values and slots after a step of the variables at some positions."""
+        variables = [*self.trainable, *self.optimizer.variables]
+        mapping = list(zip(variables, [*trainable, *slots], strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            self.optimizer.apply([gradients[i] for i in positions], [self.trainable[i] for i in positions])
+        values = [scope.get_current_value(variable) for variable in variables]
+        return values[: len(trainable)], values[len(trainable) :]
+
+    def _loss(self, trainable, other, batch):
+        """Return the loss and the non-trainable state after it."""
         inputs, labels, weights = split_batch(batch)
+        variables = [*self.trainable, *self.other]
+        mapping = list(zip(variables, [*trainable, *other], strict=True))
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            losses = self.model.row_losses(labels, self.model(inputs, training=True))
+            losses = losses if weights is None else losses * weights
+            loss = self.objective(losses, inputs[self.model.spec.domain])
+        loss = loss.astype("float32") + sum(scope.losses)
+        return loss, [scope.get_current_value(variable) for variable in self.other]
 
-        def loss_of(trainable):
-            outputs, new_other, extra = self.model.stateless_call(
-                trainable, other, inputs, training=True, return_losses=True
-            )
-            losses = self.model.row_losses(labels, outputs)
-            loss = jnp.mean(losses if weights is None else losses * weights) + sum(extra)
-            return loss.astype("float32"), new_other
+    def _gradients_of(self, batch, trainable, other):
+        compute = jax.value_and_grad(self._loss, has_aux=True)
+        (loss, other), gradients = compute(trainable, other, batch)
+        return loss, gradients, other
 
-        return jax.value_and_grad(loss_of, has_aux=True)(trainable)
+    def _meta_gradients_of(self, batch, trainable, other, rate, inner_weight, outer_weight):
+        def total(trainable):
+            inner, gradients, after = self._gradients_of(batch["inner"], trainable, other)
+            moved = [value - rate * g for value, g in zip(trainable, gradients, strict=True)]
+            outer, _ = self._loss(moved, after, batch["outer"])
+            return inner_weight * inner + outer_weight * outer, (outer, after)
+
+        (_, (outer, after)), gradients = jax.value_and_grad(total, has_aux=True)(trainable)
+        return outer, gradients, after
 
 
 def _assign(variables, values):

@@ -1,5 +1,7 @@
 """Adam that leaves the rows alone which a batch has nothing to say about."""
 
+from collections.abc import Iterable
+
 import keras
 from keras import ops
 
@@ -19,6 +21,7 @@ class RowAdam(keras.optimizers.Adam):
         """Move one variable; `gradient` may come as slices with one slice per row (TensorFlow)."""
         index = self._get_variable_index(variable)
         marked = self._trainable_variables[index]  # `variable` may be the backend's own
+        learning_rate = learning_rate * getattr(marked, "rate_factor", 1.0)
         if not getattr(marked, "moves_by_row", False):
             super().update_step(gradient, variable, learning_rate)
             return
@@ -31,6 +34,13 @@ class RowAdam(keras.optimizers.Adam):
         current = [take_rows(kept, rows) for kept in state]
         for kept, new in zip(state, self._moved(gradient.values, *current, learning_rate), strict=True):
             write_rows(kept, rows, new)
+
+    def reset(self, variables: Iterable[keras.Variable]) -> None:
+        """Set the moments of some variables to zero."""
+        for variable in variables:
+            index = self._get_variable_index(variable)
+            for moment in (self._momentums[index], self._velocities[index]):
+                moment.assign(ops.zeros(moment.shape, moment.dtype))
 
     def _moved(self, gradient, weights, momentum, velocity, learning_rate):
         """Return weights and moments after the step, unchanged in rows whose gradient is zero."""

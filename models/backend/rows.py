@@ -29,5 +29,9 @@ def take_rows(variable: keras.Variable, rows):
 
 
 def write_rows(variable: keras.Variable, rows, values) -> None:
-    """Set rows `(n,)`, each given once, of a variable in place (TensorFlow)."""
-    variable.value.scatter_nd_update(ops.expand_dims(rows, 1), values)
+    """Set rows `(n,)`, each given once, of a variable; TensorFlow does it in place."""
+    value, index = variable.value, ops.expand_dims(rows, 1)
+    if hasattr(value, "scatter_nd_update"):
+        value.scatter_nd_update(index, values)
+    else:
+        variable.assign(ops.scatter_update(value, index, values))

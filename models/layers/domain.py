@@ -8,7 +8,7 @@ from keras import ops
 from models.backend.rows import move_by_row, take_rows
 from models.layers.routing import DomainBlocks
 
-BLOCK_ROWS = 16  # smaller blocks copy more weights, larger ones are padded more (measured on two cores)
+BLOCK_ROWS = 16  # see `DomainBlocks`; smaller ones copy more weights, larger ones are padded more
 
 
 @keras.saving.register_keras_serializable("mdr")

@@ -63,7 +63,7 @@ class DomainExperts(keras.layers.Layer):
             x = ops.relu(ops.matmul(x, kernel) + ops.expand_dims(bias, 2))
             x = self._drop(x, training=training)
         joined = self.n_experts * self.units[-1]
-        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, domain_layers.BLOCK_ROWS, joined))
+        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, blocks.size, joined))
         return ops.reshape(blocks.ungroup(x), (-1, self.n_experts, self.units[-1]))
 
     def compute_output_shape(self, x_shape, domain_shape=None):

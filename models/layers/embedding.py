@@ -1,10 +1,12 @@
 """Every input field as one vector."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from models.backend.rows import move_by_row, take_rows
 from models.features import FeatureSpec
+from models.layers.specific import SparseRows
 
 
 @keras.saving.register_keras_serializable("mdr")
@@ -29,6 +31,7 @@ class FieldEmbedding(keras.layers.Layer):
         self.dim = dim
         self.l2 = l2
         self.copies = copies
+        self.specific = SparseRows()  # what each domain adds to the table, if anything
         self._single = [field for field in self.spec.fields if field.kind == "categorical"]
         self._sequences = [field for field in self.spec.fields if field.kind == "sequence"]
         self._numeric = [field for field in self.spec.fields if field.kind == "numeric"]
@@ -66,15 +69,16 @@ class FieldEmbedding(keras.layers.Layer):
         Returns:
             `(batch, fields + 1, dim)` in the order of the spec, the domain last.
         """
+        domain = inputs[self.spec.domain]
         blocks, copy = [], ops.expand_dims(copy, 1) if self.copies > 1 else 0
         start = copy * self._copy_rows
         names = [field.name for field in self._single]
         if names:
             rows = ops.stack([inputs[name] + self._first_row[name] for name in names], axis=1)
-            blocks.append(take_rows(self.table, ops.cast(rows, "int32") + start))
+            blocks.append(self._look_up(ops.cast(rows, "int32") + start, domain))
         for field in self._sequences:
             index = ops.cast(inputs[field.name], "int32")
-            vectors = take_rows(self.table, index + self._first_row[field.name] + start)
+            vectors = self._look_up(index + self._first_row[field.name] + start, domain)
             present = ops.expand_dims(ops.cast(index > 0, vectors.dtype), 2)
             count = ops.maximum(ops.sum(present, axis=1), 1.0)
             blocks.append(ops.expand_dims(ops.sum(vectors * present, axis=1) / count, 1))
@@ -85,12 +89,25 @@ class FieldEmbedding(keras.layers.Layer):
                 count = len(self._numeric)
                 vectors = take_rows(self.numeric, copy * count + ops.arange(count, dtype="int32"))
             blocks.append(ops.expand_dims(ops.cast(values, self.compute_dtype), 2) * vectors)
-        domain = inputs[self.spec.domain] + self._first_row[self.spec.domain]
-        blocks.append(ops.expand_dims(take_rows(self.table, domain), 1))
+        own = ops.expand_dims(ops.cast(domain, "int32") + self._first_row[self.spec.domain], 1)
+        blocks.append(self._look_up(own, domain))
         fields = ops.concatenate(blocks, axis=1)
         if self.l2:
             self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(fields), axis=(1, 2))))
         return ops.take(fields, self._order, axis=1)
+
+    def _look_up(self, rows, domain):
+        vectors = take_rows(self.table, rows)
+        return vectors + self.specific(rows, domain) if self.specific.pairs else vectors
+
+    def touched(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the rows of the table that each of some rows looks up, `(rows, n)`."""
+        if self.copies > 1:
+            raise ValueError("embeddings that each domain has of its own are specific already.")
+        names = [field.name for field in (*self._single, *self._sequences)]
+        blocks = [np.atleast_2d(arrays[name].T).T + self._first_row[name] for name in names]
+        own = np.asarray(arrays[self.spec.domain]) + self._first_row[self.spec.domain]
+        return np.concatenate([*blocks, own[:, None]], axis=1)
 
     def compute_output_shape(self, inputs_shape, copy_shape=None):
         batch = next(iter(inputs_shape.values()))[0]

@@ -16,6 +16,7 @@ from pipeline.bench.machine import machine, peak_mib
 FIELDS, VALUES = 7, 2000  # of the generated rows
 FEW = 10  # domains of the batch that stays the same
 STEPS = 4  # of one compiled call
+SLOWEST_MS = 2000  # a model that grows beyond this with the number of domains is not measured further
 TAIL = 1.1  # a domain's share falls with its rank to this power
 
 
@@ -38,10 +39,23 @@ def run(
     figures = []
     for model in models:
         with ProcessPoolExecutor(1, mp_context=context) as process:
+            own = []
             for count in counts:
-                figures.append(process.submit(measure, model, count, batch_size, repeat).result())
-                done(figures[-1])
+                if too_slow(own):
+                    break
+                own.append(process.submit(measure, model, count, batch_size, repeat).result())
+                done(own[-1])
+            figures += own
     return figures
+
+
+def too_slow(measured: list[dict]) -> bool:
+    """Return whether a step at the next count would take too long, going by how the last two differ."""
+    if len(measured) < 2:
+        return False
+    before, last = measured[-2:]
+    growth = last["same_batch_ms"] / before["same_batch_ms"]
+    return growth > 2 and last["same_batch_ms"] * growth > SLOWEST_MS
 
 
 def measure(architecture: str, count: int, batch_size: int, repeat: int) -> dict:
@@ -93,7 +107,8 @@ def markdown(figures: Iterable[dict], batch_size: int, command: str) -> str:
         f"## Step time and memory by number of domains, batch {batch_size:,}",
         "",
         "A step on the same rows of 10 domains, and on rows of all domains in a long tail, in ms (in brackets"
-        " the ratio to the first column); peak memory of the process in MiB.",
+        " the ratio to the first column); peak memory of the process in MiB. Empty: the step grows with all"
+        f" domains, and would take more than {SLOWEST_MS / 1000:g} s.",
     ]
     for title, name in (
         ("same rows of 10 domains", "same_batch_ms"),
@@ -118,6 +133,8 @@ def markdown(figures: Iterable[dict], batch_size: int, command: str) -> str:
 
 
 def _cell(values: dict[int, float], count: int, first: int, name: str) -> str:
+    if count not in values:
+        return ""
     value = values[count]
     shown = f"{value:,}"
     return f"{shown} ({value / values[first]:.2f})" if name.endswith("ms") and count != first else shown

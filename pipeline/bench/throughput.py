@@ -33,8 +33,7 @@ def run(
     """
     from models.architectures.base import create_model
     from models.backend import create_steps
-    from models.learning.base import CHUNK_STEPS
-    from models.learning.joint import chunks
+    from models.batches import CHUNK_STEPS, chunks
     from models.trainer import create_optimizer
 
     features, columns = prepared.load()

@@ -11,7 +11,7 @@ import pytest
 from conftest_models import make_columns, small_model
 
 from models.backend import create_steps
-from models.backend.base import NonFiniteLossError
+from models.backend.base import NonFiniteLossError, check
 from models.backend.optimizer import RowAdam
 
 
@@ -111,7 +111,7 @@ def test_move_is_a_weighted_difference_and_leaves_the_slots():
     trained, slots = steps.weights(), [v.numpy() for v in steps.optimizer.variables]
     steps.move(origin, 0.25)
     for start, end, variable in zip(origin, trained, model.trainable_variables, strict=True):
-        np.testing.assert_allclose(variable.numpy(), start + 0.25 * (end - start), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(variable.numpy(), start + 0.25 * (end - start), rtol=1e-5, atol=1e-6)
     for slot, variable in zip(slots, steps.optimizer.variables, strict=True):
         np.testing.assert_array_equal(slot, variable.numpy())
 
@@ -129,12 +129,28 @@ def test_rows_of_weight_zero_do_not_count():
         np.testing.assert_allclose(left, right, atol=1e-7)
 
 
-def test_a_loss_that_is_not_a_number_is_an_error():
-    _, steps = build()
+def test_a_step_whose_loss_is_not_a_number_is_left_out():
+    _, steps = build("star")  # whose normalisation keeps running moments, which no NaN may reach
     bad = chunk()
     bad["price"][1, 0] = np.nan
+    losses = steps.train(bad)
+    assert np.isfinite(losses).tolist() == [True, False, True]
     with pytest.raises(NonFiniteLossError, match="step 2 of 3"):
-        steps.train(bad)
+        check(losses)
+    assert all(np.isfinite(weight.numpy()).all() for weight in steps.model.weights)
+    loss, _ = steps.gradients({name: rows[1] for name, rows in bad.items()})
+    assert not np.isfinite(loss)
+    assert all(np.isfinite(weight.numpy()).all() for weight in steps.model.weights)
+
+
+def test_only_the_chosen_variables_move():
+    model, steps = build()
+    chosen = model.trainable_variables[1:3]
+    before = steps.weights()
+    steps.train(chunk(), chosen)
+    for variable, start in zip(model.trainable_variables, before, strict=True):
+        moved = not np.array_equal(variable.numpy(), np.asarray(start))
+        assert moved == any(variable is one for one in chosen), variable.path
 
 
 def test_predictions_are_probabilities_of_known_and_unknown_domains_alike():
@@ -192,7 +208,7 @@ def test_both_backends_train_every_architecture_alike():
         np.testing.assert_allclose(jax[name]["scores"], here[name]["scores"], rtol=1e-3, atol=1e-5)
 
 
-JAX_TESTS = "snapshot or apply or move or chunk or number or rows"
+JAX_TESTS = "snapshot or apply or move or chunk or number or rows or chosen"
 
 
 def test_the_primitives_on_the_jax_backend():

@@ -117,11 +117,18 @@ def test_minor_domains_are_averaged_apart(place):
 def test_a_checkpoint_reads_back_as_it_was_and_is_never_half_written(tmp_path):
     assert checkpoint.load(tmp_path) is None
     state = checkpoint.TrainingState(
-        2, [np.arange(3.0), np.array(7)], [], [np.ones((2, 2), "float32")], -np.inf, 1, [{"epoch": 1}]
+        [np.arange(3.0), np.array(7)],
+        [],
+        [np.ones((2, 2), "float32")],
+        stale=1,
+        epoch=2,
+        partial=(30, 1.5, 0.25),
+        history=[{"epoch": 1}],
     )
     checkpoint.save(state, tmp_path)
     again = checkpoint.load(tmp_path)
     assert (again.epoch, again.best_score, again.stale, again.history) == (2, -np.inf, 1, [{"epoch": 1}])
+    assert tuple(again.partial) == (30, 1.5, 0.25)
     for name in ("state", "best"):
         for a, b in zip(getattr(state, name), getattr(again, name), strict=True):
             np.testing.assert_array_equal(a, b)

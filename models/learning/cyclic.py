@@ -1,0 +1,46 @@
+"""DFEI's joint optimization: one batch of each domain in turn, shared parameters at a slower rate."""
+
+import numpy as np
+
+from models.batches import domain_batches
+from models.domain_parameters import is_domain_specific
+from models.learning.base import LearningMethod
+from models.registry import register
+
+
+@register(kind="joint", paper="DFEI, section 3.4, Algorithm 1")
+class Cyclic(LearningMethod):
+    """Rounds of one batch per domain; shared parameters move at 1/D of the rate of specific ones.
+
+    Specific are the parameters that each domain has of its own (theta^u_d in the paper); all others are
+    shared: they move D times a round. A domain that runs out of rows is refilled, not dropped. An epoch has
+    so many rounds that it trains on as many rows as there are. If an architecture has no parameters of the
+    domains' own, all move at the shared rate.
+
+    Optimizer state: Adam's slots are kept; each domain's step is one of Adam's.
+    """
+
+    def prepare(self, model):
+        """Slow the shared parameters down."""
+        for variable in model.trainable_variables:
+            if not is_domain_specific(model, variable):
+                variable.rate_factor = 1 / max(1, len(self.domains()))
+        return None
+
+    def epoch(self, epoch):
+        """Train one epoch; see `LearningMethod.epoch`."""
+        domains = self.domains()
+        rounds = max(1, round(self.columns.rows / (len(domains) * self.batch_size)))
+        streams = {d: self.stream(epoch, d, rounds * self.batch_size) for d in domains}
+        yield from self.train_on(
+            domain_batches(d, streams[d][part * self.batch_size :][: self.batch_size], self.batch_size)
+            for part in range(rounds)
+            for d in domains
+            if d not in self.skipped
+        )
+
+    def stream(self, epoch: int, domain: int, count: int) -> np.ndarray:
+        """Return row numbers of a domain, `(count,)`: all of them in a random order, again and again."""
+        random, rows = self.generator(epoch, domain), self.columns.domain_rows(domain)
+        turns = [random.permutation(rows) for _ in range(-(-count // len(rows)))]
+        return np.concatenate(turns)[:count]

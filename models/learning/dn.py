@@ -1,0 +1,44 @@
+"""Domain Negotiation (MAMDR, Algorithm 1)."""
+
+from pydantic import Field
+
+from models.learning.base import InnerLoop, LearningMethod, Trained
+from models.registry import register
+
+
+@register(kind="meta", paper="MAMDR (Luo et al., 2022), section 4.1, Algorithm 1, Eq. 3-4")
+class DomainNegotiation(LearningMethod):
+    """Goes through the domains one after another and then moves a part of the way that led to.
+
+    Inner loop (Eq. 3): from Theta, Adam at the learning rate of the config (alpha) on each domain's rows, the
+    domains in a new random order. Outer step (Eq. 4): Theta <- Theta + beta (Theta_{n+1} - Theta).
+
+    Optimizer state: Adam's slots are kept across domains and outer steps, as the public code does; the outer
+    step is a plain one, without slots. Running means and other state that is not trained stay as the last
+    inner step left them.
+    """
+
+    class Settings(InnerLoop):
+        """See `InnerLoop`.
+
+        Attributes:
+            beta: the outer learning rate.
+        """
+
+        beta: float = Field(0.1, gt=0, le=1)
+
+    def epoch(self, epoch):
+        """Train one epoch; see `LearningMethod.epoch`."""
+        rounds = self.rounds()
+        for part in range(self.outer, rounds):
+            yield from self.negotiate(epoch, part)
+            self.outer = part + 1
+            yield Trained(0, 0.0, outer=True)
+        self.outer = 0
+
+    def negotiate(self, epoch: int, part: int, moved=None):
+        """Take one outer step with some variables, None for all."""
+        origin = self.steps.weights()  # Theta
+        order = self.generator(epoch, part).permutation(self.domains())
+        yield from self.train_on((self.inner_batches(int(domain), epoch, part) for domain in order), moved)
+        self.steps.move(origin, self.settings.beta)

@@ -1,0 +1,92 @@
+"""MAMDR: Domain Negotiation for the shared parameters, Domain Regularization for the specific ones."""
+
+import warnings
+
+from pydantic import Field
+
+from models.domain_parameters import DomainParameters, SpecificSettings
+from models.learning.base import Trained
+from models.learning.dn import DomainNegotiation
+from models.registry import register
+
+
+@register(kind="meta", paper="MAMDR (Luo et al., 2022), section 4, Algorithms 1-3, Eq. 3-9")
+class Mamdr(DomainNegotiation):
+    """Domain Negotiation of theta_S, then Domain Regularization of every theta_i; they add up (Eq. 5).
+
+    Domain Regularization (Algorithm 2) of domain i: for each of k other domains j, from theta_S + theta_i,
+    an inner loop on j (Eq. 7) and one on i (Eq. 8), then theta_i moves gamma of the way they led (Eq. 9).
+
+    Where the paper is silent: Domain Negotiation sees theta_S alone, so that theta_S is a model by itself,
+    which answers for domains never seen; theta_i begins at zero; running means and the like are those of the
+    shared model, which Domain Regularization leaves as they were. What the architecture gives each domain
+    already, such as towers, moves in Domain Negotiation only.
+
+    Optimizer state: one Adam for both phases; its slots are kept across domains and phases, as the public
+    code does. The outer steps (beta, gamma) have none.
+    """
+
+    class Settings(DomainNegotiation.Settings, SpecificSettings):
+        """See `InnerLoop` and `SpecificSettings`.
+
+        Attributes:
+            beta: outer rate of Domain Negotiation. gamma: outer rate of Domain Regularization.
+            k: domains sampled for each domain; with fewer others, all of them are taken.
+        """
+
+        gamma: float = Field(0.1, gt=0, le=1)
+        k: int = Field(3, ge=1)
+
+    def prepare(self, model):
+        """Add the specific parameters to the model."""
+        others = len(self.domains()) - 1
+        if self.settings.k > others:
+            warnings.warn(
+                f"learning.settings.k is {self.settings.k}, but a domain has only {others} others: "
+                "all of them are taken.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        self.parameters = DomainParameters(model, self.settings, self.columns.of_domain)
+        return None
+
+    def epoch(self, epoch):
+        """Train one epoch; see `LearningMethod.epoch`."""
+        rounds, done = self.rounds(), 0
+        for part in range(rounds):
+            done += 1
+            if done > self.outer:
+                self.parameters.act(self.parameters.n_domains - 1)  # theta_S alone
+                yield from self.negotiate(epoch, part, self.parameters.shared)
+                self.parameters.act(None)
+                self.outer = done
+                yield Trained(0, 0.0, outer=True)
+        self.parameters.begin(keep_state=True)
+        for domain in self.targets() if self.parameters.moved else ():
+            done += 1
+            if done > self.outer:
+                yield from self.regularize(domain, epoch)
+                self.outer = done
+                yield Trained(0, 0.0, outer=True)
+        self.outer = 0
+
+    def targets(self) -> list[int]:
+        """Return the domains that get parameters of their own; the unknown domain has theta_S."""
+        return [domain for domain in self.domains() if domain < self.model.spec.n_domains]
+
+    def regularize(self, i: int, epoch: int):
+        """Update theta_i by Domain Regularization (Algorithm 2)."""
+        others = [domain for domain in self.domains() if domain not in self.skipped | {i}]
+        random = self.generator(epoch, self.rounds(), i)
+        for j in random.permutation(others)[: self.settings.k]:
+            if i in self.skipped:
+                return
+            self.parameters.load(i)
+            part = random.integers(self.rounds())  # of the rows, where an inner loop does not take all
+            batches = [self.inner_batches(int(d), epoch, part, i, int(j)) for d in (j, i)]
+            yield from self.train_on(batches, self.parameters.moved)
+            self.parameters.store(i, self.settings.gamma)
+
+    def steps_per_epoch(self):
+        """Return the number of optimizer steps of both phases."""
+        return (1 + 2 * self.settings.k) * super().steps_per_epoch()

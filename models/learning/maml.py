@@ -1,0 +1,50 @@
+"""MAML: parameters from which one step on a domain's rows helps its other rows."""
+
+from pydantic import Field
+
+from models.architectures.base import check_replaceable
+from models.batches import packed
+from models.learning.base import InnerLoop, LearningMethod, Trained
+from models.registry import register
+
+
+@register(kind="meta", paper="MAML (Finn et al., ICML 2017), Algorithm 1; MAMDR section 4.3 and A.3")
+class Maml(LearningMethod):
+    """Every batch is of one domain: its first half is the support, its second half the query.
+
+    Adam moves along the gradient of L(query; w - alpha L'(support; w)), second derivatives included; the
+    tasks of Algorithm 1 come one per step. At serving, the parameters are used without a step.
+
+    Optimizer state: kept across domains; the inner step is plain gradient descent and has none.
+    """
+
+    class Settings(InnerLoop):
+        """See `InnerLoop`.
+
+        Attributes:
+            alpha: rate of the inner gradient step.
+        """
+
+        alpha: float = Field(0.01, gt=0)
+
+    def prepare(self, model):
+        """Check that a gradient can go through a step."""
+        check_replaceable(model, "a gradient through a step")
+        return None
+
+    def epoch(self, epoch):
+        """Train one epoch; see `LearningMethod.epoch`."""
+        for part in range(self.rounds()):
+            order = self.generator(epoch, part).permutation(self.domains())
+            batches = (self.inner_batches(int(domain), epoch, part) for domain in order)
+            for chunk in packed(batches):
+                support, query = halves(chunk.take(self.columns))
+                losses = self.steps.train_meta(support, query, self.settings.alpha, 0.0, 1.0)
+                yield Trained(chunk.count, self.finite_mean(losses, chunk.domains))
+
+
+def halves(chunk):
+    """Split every batch `(steps, batch, ...)` into even and odd rows; of one row, both are that row."""
+    if next(iter(chunk.values())).shape[1] == 1:
+        return chunk, chunk
+    return ({name: rows[:, half::2] for name, rows in chunk.items()} for half in (0, 1))

@@ -1,0 +1,68 @@
+"""MLDG: a step on some domains that helps others, too."""
+
+import numpy as np
+from pydantic import Field
+
+from models.architectures.base import check_replaceable
+from models.batches import CHUNK_STEPS
+from models.learning.base import LearningMethod, Trained
+from models.registry import register
+from schema.base import Settings
+
+
+@register(kind="meta", paper="MLDG (Li et al., AAAI 2018), Algorithm 1; MAMDR A.3")
+class Mldg(LearningMethod):
+    """Every step splits the domains: meta-train (loss F) and meta-test (loss G), half a batch of rows each.
+
+    Adam moves along the gradient of F(w) + beta G(w - alpha F'(w)), second derivatives included. Rows are
+    drawn with replacement, each domain by its size within its side.
+
+    Optimizer state: kept from the first to the last step; the inner step is plain gradient descent.
+    """
+
+    class Settings(Settings):
+        """The method's own settings.
+
+        Attributes:
+            alpha: rate of the inner gradient step. beta: weight of the meta-test loss.
+            test_share: share of the domains that are meta-test in a step; at least one.
+        """
+
+        alpha: float = Field(0.01, gt=0)
+        beta: float = Field(1.0, gt=0)
+        test_share: float = Field(0.3, gt=0, lt=1)
+
+    def prepare(self, model):
+        """Check that a gradient can go through a step."""
+        check_replaceable(model, "a gradient through a step")
+        return None
+
+    def epoch(self, epoch):
+        """Train one epoch; see `LearningMethod.epoch`.
+
+        Raises:
+            ValueError: fewer than two domains have rows.
+        """
+        random = self.generator(epoch)
+        half = max(1, self.batch_size // 2)
+        for first in range(0, self.steps_per_epoch(), CHUNK_STEPS):
+            steps = min(CHUNK_STEPS, self.steps_per_epoch() - first)
+            pairs = [self.draw(half, random) for _ in range(steps)]
+            rows = np.array(pairs)  # (steps, 2, half a batch)
+            inner, outer = (self.columns.take(rows[:, side].ravel(), steps) for side in (0, 1))
+            losses = self.steps.train_meta(inner, outer, self.settings.alpha, 1.0, self.settings.beta)
+            yield Trained(rows.size, self.mixed_mean(losses, rows.reshape(steps, -1)))
+
+    def draw(self, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row numbers of a meta-train and of a meta-test batch, `(count,)` each."""
+        domains = random.permutation([d for d in self.domains() if d not in self.skipped])
+        if len(domains) < 2:
+            raise ValueError("mldg needs two domains with rows at least.")
+        tests = max(1, round(self.settings.test_share * len(domains)))
+        sizes = np.diff(self.columns.offsets).astype(float)
+        sides = []
+        for side in (domains[tests:], domains[:tests]):
+            shares = np.zeros_like(sizes)
+            shares[side] = sizes[side]
+            sides.append(self.columns.by_share(shares, count, random))
+        return sides[0], sides[1]

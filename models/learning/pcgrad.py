@@ -1,0 +1,79 @@
+"""PCGrad: gradients of domains that conflict are projected off one another."""
+
+import numpy as np
+
+from models.batches import chunks, domain_batches
+from models.learning.base import LearningMethod, Trained
+from models.registry import register
+
+
+@register(kind="gradient", paper="PCGrad (Yu et al., NeurIPS 2020), Algorithm 1; MAMDR Eq. 10")
+class PCGrad(LearningMethod):
+    """Mixed batches; the gradients of the domains in a batch are projected and then summed for one step.
+
+    The gradient of a domain is that of its rows' part in the batch's mean loss, so that without conflicts a
+    step is that of joint training. Cost: one gradient per domain in the batch, and O(n^2) projections: it is
+    not meant for thousands of domains.
+
+    Optimizer state: kept from the first to the last step.
+    """
+
+    def epoch(self, epoch):
+        """Train one epoch; see `LearningMethod.epoch`."""
+        for number, (rows, steps) in enumerate(chunks(self.mixed(epoch), self.batch_size)):
+            for step, batch in enumerate(rows.reshape(steps, -1)):
+                yield Trained(len(batch), self.step(batch, self.generator(epoch, number, step)))
+
+    def step(self, rows: np.ndarray, random: np.random.Generator) -> float:
+        """Take one step on a batch of row numbers `(batch,)`; return its mean loss."""
+        domain_of = self.columns.domain_of(rows)
+        gradients, losses, counts = [], [], []
+        for domain in sorted(set(domain_of.tolist()) - self.skipped):
+            own = rows[domain_of == domain]
+            batch = domain_batches(domain, own, self.batch_size)
+            loss, gradient = self.steps.gradients(batch.first(self.columns))
+            if np.isfinite(self.finite_mean(np.array([loss]), batch.domains)):
+                gradients.append([g * (len(own) / len(rows)) for g in gradient])
+                losses.append(loss)
+                counts.append(len(own))
+        if not gradients:
+            return float("nan")
+        factors = (
+            projected(gram(gradients), random).sum(axis=0).tolist()
+        )  # plain: the gradients keep their type
+        self.steps.apply(
+            [
+                sum(c * g for c, g in zip(factors, parts, strict=True))
+                for parts in zip(*gradients, strict=True)
+            ]
+        )
+        return float(np.average(losses, weights=counts))
+
+
+def gram(gradients: list[list[np.ndarray]]) -> np.ndarray:
+    """Return the inner products of the domains' gradients, `(domains, domains)`."""
+    products = np.zeros((len(gradients), len(gradients)))
+    for parts in zip(*gradients, strict=True):
+        flat = np.stack([part.ravel() for part in parts])
+        products += flat @ flat.T
+    return products
+
+
+def projected(products: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Project every gradient off each other one that it conflicts with, in a random order (Algorithm 1).
+
+    A projected gradient is a combination of the gradients, so that their inner products are all it takes.
+
+    Args:
+        products: inner products of the gradients, `(n, n)`. random: of the order.
+
+    Returns:
+        The factors of each projected gradient in terms of the gradients, `(n, n)`.
+    """
+    factors = np.eye(len(products))
+    for i, own in enumerate(factors):
+        for j in random.permutation(len(products)):
+            conflict = own @ products[j]
+            if j != i and conflict < 0:
+                own[j] -= conflict / products[j, j]
+    return factors

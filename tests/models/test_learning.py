@@ -1,0 +1,206 @@
+"""What every learning method must do, whatever the architecture; the update rules are in tests/papers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest_models import make_columns, small_model
+
+from models import trainer
+from models.backend.base import NonFiniteLossError
+from models.batches import CHUNK_STEPS, domain_batches, packed
+from models.columns import Columns
+from models.registry import names
+from models.settings import LearningSettings
+from models.validation import predict
+
+ALL = names("learning")
+every = pytest.mark.parametrize("name", ALL)
+COLUMNS = make_columns(600)
+
+
+def settings(name: str, **values) -> LearningSettings:
+    own = {"k": 2} if name == "mamdr" else {}
+    return LearningSettings(method=name, settings=own, batch_size=64, learning_rate=0.02, **values)
+
+
+def method_of(name: str, columns: Columns = COLUMNS, architecture: str = "mlp", **own):
+    learning = settings(name)
+    learning = learning.model_copy(update={"settings": {**learning.settings, **own}})
+    return trainer.create_method(small_model(architecture, share=0.05), columns, learning)
+
+
+def epochs(method, count: int) -> list[float]:
+    """Train some epochs, going on to the next phase after the first; return their mean losses."""
+    losses = []
+    for epoch in range(count):
+        done = [t for t in method.epoch(epoch) if t.rows]
+        losses.append(float(np.average([t.loss for t in done], weights=[t.rows for t in done])))
+        if epoch == 0:
+            method.next_phase()
+    return losses
+
+
+def with_rows(changes: dict[int, int]) -> Columns:
+    """Return the columns with only so many rows of some domains."""
+    keep = []
+    for domain in range(3):
+        rows = COLUMNS.domain_rows(domain)
+        keep.append(rows[: changes.get(domain, len(rows))])
+    rows = np.concatenate(keep)
+    offsets = np.concatenate([[0], np.cumsum([len(k) for k in keep]), [len(rows)]])
+    return Columns({name: array[rows] for name, array in COLUMNS.arrays.items()}, offsets)
+
+
+@every
+def test_it_learns_from_domains_with_one_row_no_row_and_one_class(name):
+    columns = with_rows({0: 1, 1: 0})
+    columns.arrays["label"][:] = columns.arrays["channel"] == 2  # of one class in each domain
+    method = method_of(name, columns)
+    losses = epochs(method, 3)
+    assert losses[-1] < losses[0]
+    assert np.isfinite(predict(method.steps, COLUMNS)).all()  # the domain without rows is answered, too
+    assert not method.skipped
+
+
+@every
+def test_a_domain_whose_loss_is_not_a_number_is_skipped_and_named(name):
+    columns = with_rows({})
+    columns.arrays["price"][columns.domain_rows(1)[::2]] = np.nan
+    method = method_of(name, columns)
+    with pytest.warns(RuntimeWarning, match="the loss of 'sport' became NaN"):
+        epochs(method, 2)
+    assert method.skipped == {1}
+    scores = predict(method.steps, COLUMNS)
+    assert np.isfinite(scores).all()
+    assert all(np.isfinite(weight.numpy()).all() for weight in method.model.weights)
+
+
+def test_rows_that_are_all_bad_are_an_error():
+    columns = with_rows({})
+    columns.arrays["price"][:] = np.inf
+    with pytest.raises(NonFiniteLossError, match="at step 1 of 9"):
+        epochs(method_of("joint", columns), 1)
+
+
+def test_more_domains_sampled_than_there_are_is_said():
+    with pytest.warns(RuntimeWarning, match="k is 7, but a domain has only 2 others"):
+        method = method_of("mamdr", k=7)
+    losses = epochs(method, 1)
+    assert np.isfinite(losses).all()
+
+
+def test_mldg_needs_two_domains():
+    with pytest.raises(ValueError, match="two domains"):
+        epochs(method_of("mldg", with_rows({0: 0, 1: 0})), 1)
+
+
+@pytest.mark.parametrize("name", ["dn", "mamdr", "reptile", "alternate", "finetune", "isolated"])
+def test_it_goes_on_from_any_outer_step_as_if_nothing_had_happened(name):
+    inner = {"inner_passes": 0.5} if name in ("dn", "mamdr", "reptile", "alternate") else {}
+    whole = method_of(name, **inner)
+    epochs(whole, 1)
+    end = list(whole.epoch(1))
+    stops = sum(t.outer for t in end)
+    assert stops >= 2
+    killed = method_of(name, **inner)
+    epochs(killed, 1)
+    going = killed.epoch(1)
+    for _ in range(stops - 1):
+        while not next(going).outer:
+            pass
+    state, own = killed.steps.snapshot(), killed.state()
+    next(going)  # some work that is lost
+    killed.steps.restore(state)
+    killed.load_state(own)
+    list(killed.epoch(1))
+    for a, b in zip(whole.steps.snapshot(), killed.steps.snapshot(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert killed.outer == 0
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_training_killed_within_an_epoch_resumes_at_the_last_outer_step(tmp_path, monkeypatch):
+    learning = settings("mamdr", epochs=2)
+
+    def train(place):
+        model = small_model("mlp", share=0.05)
+        return trainer.train(
+            model, COLUMNS, make_columns(300, seed=1), learning, place, place / "logs"
+        ), model
+
+    wanted, model = train(tmp_path / "whole")
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0)
+    saved = []
+    save = trainer.checkpoint.save
+
+    def save_and_die(state, folder):
+        save(state, folder)
+        saved.append(state.partial)
+        if len(saved) == 3:
+            raise Killed
+
+    monkeypatch.setattr(trainer.checkpoint, "save", save_and_die)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed")
+    assert saved[-1] is not None  # in the middle of an epoch
+    monkeypatch.setattr(trainer.checkpoint, "save", save)
+    history, resumed = train(tmp_path / "killed")
+    for a, b in zip(model.weights, resumed.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for a, b in zip(history, wanted, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-6) and a["domains"] == b["domains"]
+
+
+def test_finetune_has_epochs_of_its_own_after_the_joint_ones(tmp_path):
+    learning = settings("finetune", epochs=2)
+    validation = make_columns(300, seed=1)
+    history = trainer.train(small_model("mlp"), COLUMNS, validation, learning, tmp_path, tmp_path / "logs")
+    assert [epoch["phase"] for epoch in history] == [0, 0, 1, 1]
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+
+
+def test_inner_loops_share_a_domain_s_rows_out():
+    method = method_of("dn", inner_passes=0.25)
+    assert method.rounds() == 4
+    parts = [method.inner_batches(0, 0, part) for part in range(4)]
+    rows = np.concatenate([part.rows[part.weights > 0] for part in parts])
+    np.testing.assert_array_equal(np.sort(rows), COLUMNS.domain_rows(0))
+    method = method_of("dn", inner_steps=2)
+    assert method.inner_batches(0, 0, 0).count == 2 * 64
+
+
+def test_batches_of_a_domain_hold_each_row_once_and_small_domains_share_a_call():
+    for count in (1, 5, 64, 65, 130, 1000):
+        batches = domain_batches(4, np.arange(count), 64)
+        assert sorted(batches.rows[batches.weights > 0]) == list(range(count))
+        np.testing.assert_allclose(batches.weights.mean(axis=1), 1, rtol=1e-6)
+        assert batches.rows.shape[1] % 4 == 0 and batches.rows.shape[1] - 4 < count
+    small = [domain_batches(d, np.arange(3), 64) for d in range(CHUNK_STEPS + 2)]
+    calls = list(
+        packed([*small, domain_batches(99, np.arange(200), 64), domain_batches(5, np.arange(0), 64)])
+    )
+    assert [len(call.domains) for call in calls] == [CHUNK_STEPS, 2, 4]
+
+
+def test_an_architecture_s_own_domain_weights_move_faster_than_shared_ones_in_cyclic():
+    method = method_of("cyclic", architecture="shared_bottom")
+    factors = {v.path: getattr(v, "rate_factor", 1.0) for v in method.model.trainable_variables}
+    assert all((factor == 1.0) == ("tower" in path) for path, factor in factors.items())
+
+
+JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
+
+def test_the_rules_hold_on_the_jax_backend():
+    rules = Path(__file__).parents[1] / "papers" / "test_learning_rules.py"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", str(rules)]
+    done = subprocess.run(command, env=JAX, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout

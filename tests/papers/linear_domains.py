@@ -1,0 +1,79 @@
+"""A linear model of two domains, small enough to follow every learning method in NumPy."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.architectures.base import MultiDomainModel, example_inputs
+from models.columns import Columns
+from models.features import FeatureSpec, InputField
+from models.registry import find, own_settings
+from models.settings import ModelSettings
+from schema.base import Settings
+
+WIDTH = 3
+RATE = 0.1  # of plain gradient descent
+
+
+class Linear(MultiDomainModel):
+    """x . w, with half of the squared error as loss, or the log loss."""
+
+    squared = True
+
+    def assemble(self, settings):
+        """There is nothing but the embeddings of numbers, of width 1: w."""
+
+    def logits(self, fields, domain, training):
+        """Return x . w."""
+        return ops.sum(fields[:, :-1, 0], axis=1)
+
+    def row_losses(self, labels, outputs):
+        """Return the losses of the rows."""
+        return ops.square(outputs - labels) / 2 if self.squared else super().row_losses(labels, outputs)
+
+
+def make(method: str, rows=(12, 20), squared=True, seed=3, batch_size=32, optimizer=None, **settings):
+    """Return a learning method on a linear model, its data by domain, and the weights it begins with."""
+    rng = np.random.default_rng(seed)
+    names = tuple(f"domain_{i}" for i in range(len(rows)))
+    fields = tuple(InputField(name=f"x{i}", kind="numeric") for i in range(WIDTH))
+    spec = FeatureSpec(fields=fields, domain="domain", domains=names)
+    model = Linear(spec, Settings(), ModelSettings(embedding_dim=1, unknown_domain_share=0.0))
+    model.squared = squared
+    model(example_inputs(spec))
+    start = rng.normal(size=WIDTH).astype("float32")
+    model.embedding.numeric.assign(start[:, None])
+    domain = np.repeat(np.arange(len(rows)), rows).astype("int32")
+    x = rng.normal(size=(len(domain), WIDTH)).astype("float32")
+    y = x @ rng.normal(size=(len(rows), WIDTH)).astype("float32").T  # each domain wants other weights
+    y = y[np.arange(len(domain)), domain]
+    label = y if squared else (y > 0).astype("float32")
+    arrays = {f"x{i}": x[:, i] for i in range(WIDTH)} | {"domain": domain, "label": label.astype("float32")}
+    columns = Columns(arrays, np.searchsorted(domain, np.arange(len(rows) + 2)))
+    entry = find("learning", method)
+    optimizer = optimizer or keras.optimizers.SGD(RATE)
+    built = entry.cls(own_settings(entry, settings), model, optimizer, columns, batch_size, seed=0)
+    data = [(x[domain == d], label[domain == d]) for d in range(len(rows))]
+    return built, data, start.astype(float)
+
+
+def weights(method) -> np.ndarray:
+    """Return the weights w."""
+    return method.model.embedding.numeric.numpy()[:, 0]
+
+
+def gradient(w, data, squared=True) -> np.ndarray:
+    """Return the gradient of the mean loss of one domain."""
+    x, y = data
+    out = x @ w
+    return x.T @ ((out if squared else 1 / (1 + np.exp(-out))) - y) / len(y)
+
+
+def hessian(data) -> np.ndarray:
+    """Return the Hessian of the mean squared loss of one domain."""
+    return data[0].T @ data[0] / len(data[0])
+
+
+def run(method, epoch: int = 0) -> list:
+    """Train one epoch."""
+    return list(method.epoch(epoch))
