@@ -23,6 +23,7 @@ class SpecificParameters(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.of: list[keras.Variable] = []
+        self.stacks: list[list[keras.Variable]] = []  # per variable: of differences, or two of factors
         self.built = True
 
     def set_up(self, variables: list[keras.Variable], n_domains: int, rank: int = 0) -> None:
@@ -36,9 +37,6 @@ class SpecificParameters(keras.layers.Layer):
         self.of = list(variables)
         self.n_domains = n_domains
         self.rank = rank
-        self.stacks: list[
-            list[keras.Variable]
-        ] = []  # per variable: one stack of differences, or two of factors
         for i, variable in enumerate(self.of):
             shapes = [tuple(variable.shape)]
             if rank and len(variable.shape) > 1 and rank * 2 < min(variable.shape[-2:]):

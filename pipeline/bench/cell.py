@@ -75,6 +75,8 @@ def measure(spec: CellSpec) -> dict:
     }
     seconds = sum(epoch["seconds"] for epoch in history)
     overall = slice_figures(labels, scores)
+    stored = [stack for stacks in model.domain_parameters.stacks for stack in stacks]
+    weights = [*model.trainable_variables, *stored]
     return {
         "suite": spec.suite,
         "model": spec.model.architecture,
@@ -88,7 +90,7 @@ def measure(spec: CellSpec) -> dict:
         "seconds": round(seconds, 2),
         "samples_per_s": round(columns["train"].rows * len(history) / seconds),
         "peak_mb": round(peak_mib()),
-        "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_variables)),
+        "parameters": int(sum(np.prod(weight.shape) for weight in weights)),
         "epochs": len(history),
         "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count(),
     }

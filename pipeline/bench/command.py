@@ -146,12 +146,20 @@ def throughput(
 def domains(
     models: Models = "",
     counts: Annotated[str, typer.Option(help="Numbers of domains, ascending.")] = "10,100,1000,10000",
+    learning: Annotated[str, typer.Option(help="Measure epochs of this learning method instead.")] = "",
     batch_size: Annotated[int, typer.Option(help="Rows per step.", min=1)] = 4096,
     repeat: Annotated[int, typer.Option(help="Measurements; medians are shown.", min=1)] = 5,
     docs: Docs = None,
     as_json: Json = None,
 ) -> None:
-    """Measure the step time and memory of each architecture for 10 to 10,000 domains."""
+    """Measure the step time and memory of each architecture for 10 to 10,000 domains.
+
+    With --learning, the seconds and memory of an epoch of that method; the rows grow with the domains.
+    """
+    numbers = [int(count) for count in _list(counts) or []]
+    if learning:
+        _learning_domains(models or "mlp", learning, numbers, batch_size, docs, as_json)
+        return
     from models.registry import names
     from pipeline.bench.domains import markdown, run
     from pipeline.bench.tables import write_part
@@ -161,15 +169,84 @@ def domains(
             f"{row['model']:<14} {row['domains']:>6,} domains  {row['same_batch_ms']:>8.2f} ms  "
             f"{row['all_domains_ms']:>8.2f} ms (all)  {row['peak_mb']:>7,} MiB",
             highlight=False,
+            soft_wrap=True,
         )
 
-    numbers = [int(count) for count in _list(counts) or []]
     figures = run(_list(models) or names("architectures"), numbers, batch_size, repeat, say)
     if as_json:
         as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     if docs:
         text = markdown(figures, batch_size, _command())
         write_part(docs / "benchmarks.md", "domains", text)
+
+
+def _learning_domains(
+    models: str, method: str, counts: list[int], batch_size: int, docs: Path | None, as_json: Path | None
+) -> None:
+    """Measure epochs of a learning method by number of domains."""
+    from models.registry import find
+    from pipeline.bench.learning import markdown, run_domains
+    from pipeline.bench.tables import write_part
+
+    find("learning", method)
+
+    def say(row: dict) -> None:
+        console.print(
+            f"{row['model']:<14} {row['domains']:>6,} domains  {row['seconds']:>8.2f} s per epoch  "
+            f"{row['python']:>6.1%} in Python  {row['peak_mb']:>7,} MiB",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    figures = [
+        row for model in _list(models) or [] for row in run_domains(model, method, counts, batch_size, say)
+    ]
+    if as_json:
+        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if docs:
+        title = f"Epochs of {method} by number of domains"
+        write_part(docs / "benchmarks.md", f"domains {method}", markdown(figures, title, _command()))
+
+
+@bench.command()
+def learning(
+    suite: SuiteName,
+    model: Annotated[str, typer.Option(help="The architecture.")] = "mlp",
+    methods: Annotated[str, typer.Option(help="Learning methods; the first is the reference.")] = (
+        "joint,dn,mamdr"
+    ),
+    samples: Annotated[str, typer.Option(help="Values of k, for mamdr.")] = "1,3",
+    repeat: Annotated[int, typer.Option(help="Epochs of each; medians are shown.", min=1)] = 3,
+    data: Data = None,
+    out: Work = WORK,
+    docs: Docs = None,
+    as_json: Json = None,
+) -> None:
+    """Compare what an epoch of each learning method costs, and where its time goes."""
+    from pipeline.bench.learning import markdown, run
+    from pipeline.bench.prepare import prepare
+    from pipeline.bench.quality import learning_settings, model_settings
+    from pipeline.bench.suite import load_suite, suite_config
+    from pipeline.bench.tables import write_part
+
+    described = load_suite(suite)
+    config = suite_config(described, data, out / suite, [])
+    prepared = prepare(config, out / (described.config or suite), console)
+    chosen = {}
+    for method in _list(methods) or []:
+        settings = learning_settings(method, described, config, 0)
+        for k in (_list(samples) or []) if method == "mamdr" else [None]:
+            own = {"k": int(k)} if k else {}
+            label = f"{method}, k = {k}" if k else method
+            chosen[label] = settings.model_copy(update={"settings": {**settings.settings, **own}})
+    with console.status("measures") as status:
+        figures = run(prepared, model_settings(model, described, config), chosen, repeat, status.update)
+    if as_json:
+        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    text = markdown(figures, f"Cost of learning methods on {suite}, {model}", _command())
+    console.print(text, highlight=False, markup=False)
+    if docs:
+        write_part(docs / "benchmarks.md", f"learning {suite}", text)
 
 
 @bench.command()

@@ -64,9 +64,7 @@ def measure(architecture: str, count: int, batch_size: int, repeat: int) -> dict
     from models.backend import create_steps
     from models.trainer import create_optimizer
 
-    fields = tuple(InputField(name=f"field_{i}", kind="categorical", size=VALUES) for i in range(FIELDS))
-    domains = tuple(f"domain_{i}" for i in range(count))
-    spec = FeatureSpec(fields=fields, domain="domain", domains=domains)
+    spec = generated_spec(count)
     learning = LearningSettings(batch_size=batch_size)
     model = create_model(spec, ModelSettings(architecture=architecture), learning.embedding_l2)
     steps = create_steps(model, create_optimizer(learning))
@@ -78,6 +76,13 @@ def measure(architecture: str, count: int, batch_size: int, repeat: int) -> dict
         "peak_mb": round(peak_mib()),
         "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_variables)),
     }
+
+
+def generated_spec(count: int) -> FeatureSpec:
+    """Return inputs with so many domains."""
+    fields = tuple(InputField(name=f"field_{i}", kind="categorical", size=VALUES) for i in range(FIELDS))
+    domains = tuple(f"domain_{i}" for i in range(count))
+    return FeatureSpec(fields=fields, domain="domain", domains=domains)
 
 
 def _chunk(spec: FeatureSpec, domains: int, batch_size: int) -> dict[str, np.ndarray]:

@@ -68,7 +68,7 @@ def run(
         CellSpec(
             suite=label,
             model=model_settings(name, suite, config),
-            learning=learning_settings(method, config, seed),
+            learning=learning_settings(method, suite, config, seed),
             evaluation=config.evaluation,
             data=prepared.folder,
             work=folder / "work" / f"{name}-{method}-{seed}",
@@ -109,9 +109,11 @@ def model_settings(name: str, suite: Suite, config: Config) -> ModelSettings:
     return config.model.model_copy(update=values)
 
 
-def learning_settings(method: str, config: Config, seed: int) -> LearningSettings:
+def learning_settings(method: str, suite: Suite, config: Config, seed: int) -> LearningSettings:
     """Return the settings of a learning method in a suite."""
-    own = config.learning.settings if method == config.learning.method else {}
+    own = suite.learning.get(method, {})
+    if method == config.learning.method:
+        own = {**own, **config.learning.settings}
     return config.learning.model_copy(update={"method": method, "settings": own, "seed": seed})
 
 
@@ -127,7 +129,7 @@ def check_names(chosen: list[tuple[str, str]], suite: Suite, config: Config) -> 
             own_settings(find("architectures", model.architecture), model.settings)
             for plugin in model.plugins:
                 find("plugins", plugin)
-            own_settings(find("learning", method), learning_settings(method, config, 0).settings)
+            own_settings(find("learning", method), learning_settings(method, suite, config, 0).settings)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

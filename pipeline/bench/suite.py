@@ -45,6 +45,7 @@ class Suite(Settings):
         config: name of a built-in config. sample: instead, generated data.
         set: keys of the config that differ here, as in `mdr run --set`.
         settings: by architecture: its own settings here, so that all get the same budget.
+        learning: by learning method: its own settings here.
         models: compared when the command names none.
         reference: the model that others are tested against.
         published: figures of papers.
@@ -56,6 +57,7 @@ class Suite(Settings):
     sample: SampleSettings | None = None
     set: tuple[str, ...] = ()
     settings: dict[str, dict] = Field(default_factory=dict)
+    learning: dict[str, dict] = Field(default_factory=dict)
     models: tuple[str, ...] = ("shared_bottom", "mmoe")
     reference: str = "shared_bottom"
     published: tuple[Published, ...] = ()
