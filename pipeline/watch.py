@@ -102,4 +102,6 @@ def note(figures: dict) -> str:
         parts.append(f"loss {figures['loss']:.4f}")
     groups = {"mean_domain_auc": "mean domain AUC", "major_auc": "major", "minor_auc": "minor"}
     parts += [f"{words} {figures[name]:.4f}" for name, words in groups.items() if name in figures]
+    if "skipped" in figures:
+        parts.append(f"left out, their loss was not finite: {figures['skipped']}")
     return " · ".join(parts)

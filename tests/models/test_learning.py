@@ -16,6 +16,7 @@ from models.columns import Columns
 from models.registry import names
 from models.settings import LearningSettings
 from models.validation import predict
+from pipeline.watch import note
 
 ALL = names("learning")
 every = pytest.mark.parametrize("name", ALL)
@@ -164,6 +165,18 @@ def test_finetune_has_epochs_of_its_own_after_the_joint_ones(tmp_path):
     history = trainer.train(small_model("mlp"), COLUMNS, validation, learning, tmp_path, tmp_path / "logs")
     assert [epoch["phase"] for epoch in history] == [0, 0, 1, 1]
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
+
+
+def test_a_skipped_domain_is_in_the_history_and_in_the_progress(tmp_path, monkeypatch):
+    columns, said = with_rows({}), []
+    columns.arrays["price"][columns.domain_rows(1)] = np.nan
+    monkeypatch.setattr(trainer.progress, "report", lambda *_, **figures: said.append(figures))
+    with pytest.warns(RuntimeWarning, match="'sport'"):
+        history = trainer.train(
+            small_model("mlp"), columns, COLUMNS, settings("dn", epochs=1), tmp_path, tmp_path / "logs"
+        )
+    assert history[0]["domains_skipped"] == ["sport"] and np.isfinite(history[0]["loss"])
+    assert note(said[-1]).endswith("left out, their loss was not finite: sport")
 
 
 def test_inner_loops_share_a_domain_s_rows_out():
