@@ -118,12 +118,13 @@ def run_domains(
     figures = []
     for count in counts:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            figures.append(process.submit(_measure_domains, model, method, count, batch_size).result())
+            figures.append(process.submit(measure_domains, model, method, count, batch_size).result())
         done(figures[-1])
     return figures
 
 
-def _measure_domains(model: str, method: str, count: int, batch_size: int) -> dict:
+def measure_domains(model: str, method: str, count: int, batch_size: int) -> dict:
+    """Measure an epoch in this process; see `run_domains`."""
     from models.columns import Columns
 
     spec, random = generated_spec(count), np.random.default_rng(0)

@@ -1,5 +1,7 @@
 """Small inputs, and one helper that checks what every layer must do."""
 
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 import pytest
@@ -59,6 +61,18 @@ def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0,
         architecture=architecture, settings=settings, embedding_dim=4, unknown_domain_share=share
     )
     return create_model(spec, model, embedding_l2=1e-4)
+
+
+@contextmanager
+def uncompiled():
+    """Run TensorFlow functions as they stand: of a few small steps, tracing takes most of the time."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

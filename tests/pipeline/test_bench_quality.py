@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline.bench import quality, suite
+from models.settings import LearningSettings, ModelSettings
+from pipeline.bench import learning, quality, suite
 from pipeline.bench.cell import KEYS, CellSpec
+from pipeline.bench.prepare import Prepared
 from pipeline.bench.suite import load_suite
 from pipeline.bench.tables import draw, write_docs
 from pipeline.config_errors import ConfigError
@@ -82,6 +84,33 @@ def test_one_cell_is_measured_again_and_says_the_same(bench):
     assert {k: v for k, v in again.items() if k not in measured} == {
         k: v for k, v in cells[0].items() if k not in measured
     }
+
+
+def test_a_learning_method_is_a_cell_like_any_other(bench):
+    call, (_, cells) = bench
+    _, [cell] = call(learning=["mamdr"], seeds=1)
+    assert (cell["model"], cell["learning"]) == ("shared_bottom", "mamdr")
+    assert cell["parameters"] > cells[0]["parameters"]  # what the domains add is counted
+
+
+def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
+    _, (store, _) = bench
+    prepared = Prepared(next(store.folder.parent.rglob("columns-*")))
+    settings = [LearningSettings(method=method, batch_size=512) for method in ("joint", "dn")]
+    chosen = {one.method: one for one in settings}
+    joint, dn = learning.run(prepared, ModelSettings(architecture="mlp"), chosen, 2, lambda text: None)
+    assert (joint["learning"], joint["ratio"], dn["learning"]) == ("joint", 1.0, "dn")
+    assert dn["ratio"] > 0.2
+    for row in (joint, dn):
+        assert row["compiled"] + row["feeding"] + row["python"] == pytest.approx(1, abs=0.01)
+    assert "| dn |" in learning.markdown([joint, dn], "Cost", "mdr bench learning")
+
+
+def test_an_epoch_by_number_of_domains_is_measured_with_its_memory():
+    few, more = (learning.measure_domains("mlp", "mamdr", count, 256) for count in (3, 12))
+    assert (few["domains"], few["rows"], more["domains"], more["rows"]) == (3, 300, 12, 1200)
+    assert more["parameters"] > few["parameters"] and more["peak_mb"] > 100
+    assert 0 < few["python"] < 1
 
 
 def test_a_failed_cell_is_named_and_costs_no_other(bench):
