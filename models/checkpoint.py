@@ -40,11 +40,8 @@ PLAIN = ("best_score", "stale", "epoch", "phase_epochs", "partial", "history")
 def save(state: TrainingState, folder: Path) -> None:
     """Write the state so that a reader sees the old one or the new one, never a part."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        f"{name}_{i}": array
-        for name in ("state", "method", "best")
-        for i, array in enumerate(getattr(state, name))
-    }
+    names = ("state", "method") if state.best is state.state else ("state", "method", "best")
+    arrays = {f"{name}_{i}": array for name in names for i, array in enumerate(getattr(state, name))}
     plain = {name: getattr(state, name) for name in PLAIN}
     beside = folder / f".{FILE}"
     with open(beside, "wb") as file:
@@ -64,4 +61,5 @@ def load(folder: Path) -> TrainingState | None:
         for name in ("state", "method", "best"):
             count = sum(key.startswith(f"{name}_") for key in saved.files)
             arrays[name] = [saved[f"{name}_{i}"] for i in range(count)]
+    arrays["best"] = arrays["best"] or arrays["state"]
     return TrainingState(**plain, **arrays)

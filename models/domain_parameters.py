@@ -10,9 +10,9 @@ from keras import ops
 from pydantic import Field
 
 from models.architectures.base import check_replaceable
-from models.backend.rows import write_rows
+from models.backend.rows import take_rows, write_rows
 from models.layers.embedding import FieldEmbedding
-from models.layers.specific import MISSING
+from models.layers.specific import MISSING, SparseRows
 from schema.base import Settings
 
 
@@ -66,7 +66,9 @@ class DomainParameters:
             for layer in embeddings_of(model):
                 set_up_rows(layer, self.n_domains, rows_of)
                 self.tables.append(layer.specific)
-        self.by_row = [v for v in model.trainable_variables if is_domain_specific(model, v)]
+        # A group's weights are no domain's own.
+        own = [v for v in model.trainable_variables if is_domain_specific(model, v)]
+        self.by_row = own if model.domain_group is None else []
         self.moved = [*chosen, *(table.table for table in self.tables)]
 
     def bind(self, steps) -> None:
@@ -92,7 +94,7 @@ class DomainParameters:
     def load(self, domain: int) -> None:
         """Set the weights to theta_S + theta_i."""
         self.act(domain)
-        self._kept = [table.table.value[slice(*table.offsets[domain : domain + 2])] for table in self.tables]
+        self._kept = [take_rows(table.table, _rows(table, domain)) for table in self.tables]
         self._load(ops.convert_to_tensor(domain, "int32"), self._anchor)
 
     def store(self, domain: int, rate: float) -> None:
@@ -102,10 +104,8 @@ class DomainParameters:
         )
         self._store(*arguments, self._anchor, self._kept_state)
         for table, old in zip(self.tables, self._kept, strict=True):
-            first, end = table.offsets[domain : domain + 2]
-            if end > first:
-                new = old + rate * (table.table.value[first:end] - old)
-                write_rows(table.table, ops.arange(first, end, dtype="int32"), new)
+            rows = _rows(table, domain)
+            write_rows(table.table, rows, old + rate * (take_rows(table.table, rows) - old))
         self.act(None)
 
     def _load_one(self, domain, anchor):
@@ -121,6 +121,10 @@ class DomainParameters:
         specific.write(domain, after)
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
+
+
+def _rows(table: SparseRows, domain: int):
+    return ops.arange(*table.offsets[domain : domain + 2], dtype="int32")
 
 
 def embeddings_of(model) -> list[FieldEmbedding]:

@@ -30,6 +30,7 @@ from schema.log_schema import LogSchema
 
 REPORT_SECONDS = 0.5
 SAVE_SECONDS = 60  # between saves at outer steps, besides that of every epoch
+SAVE_SHARE = 20  # and so many times what a save takes
 
 
 def run_fn(fn_args) -> None:
@@ -140,7 +141,8 @@ def train(
         _log(writer, measured)
         score = measured["mean_domain_auc"]
         if score is None or score > state.best_score:  # without two classes there is nothing to choose by
-            state.best, state.best_score, state.stale = steps.snapshot(), score or -np.inf, 0
+            state.best = state.state = []  # they may be large: the old ones go before the new ones come
+            state.best_score, state.stale = score or -np.inf, 0
         else:
             state.stale += 1
         state.epoch += 1
@@ -184,13 +186,16 @@ def _next_phase(method: LearningMethod, state: TrainingState) -> bool:
 
 
 def _save(method: LearningMethod, state: TrainingState, work: Path) -> None:
+    state.state = []  # gone before the new one comes
     state.state, state.method = method.steps.snapshot(), method.state()
+    state.best = state.best or state.state
     checkpoint.save(state, work)
 
 
 def _epoch(method: LearningMethod, state: TrainingState, work: Path) -> dict:
     """Train one epoch, or the rest of it, and return its figures, reporting progress on the way."""
     started = reported = saved = time.monotonic()
+    save_took = 0.0
     steps_in_all = method.steps_per_epoch()
     rows, loss_sum, seconds_before = state.partial or (0, 0.0, 0.0)
     for trained in method.epoch(state.epoch):
@@ -199,10 +204,11 @@ def _epoch(method: LearningMethod, state: TrainingState, work: Path) -> dict:
         if np.isfinite(trained.loss):  # batches of skipped domains are not counted
             rows += trained.rows
             loss_sum += trained.rows * trained.loss
-        if trained.outer and now - saved > SAVE_SECONDS:
+        if trained.outer and now - saved > max(SAVE_SECONDS, SAVE_SHARE * save_took):
             state.partial = (rows, loss_sum, seconds)
             _save(method, state, work)
             saved = time.monotonic()
+            save_took = saved - now
         if now - reported > REPORT_SECONDS:
             reported = now
             step = rows // method.batch_size

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 LABEL = "label"  # key of the labels in a batch
+NAN = float("nan")
 WEIGHT = "weight"  # key of the rows' weights in a batch; absent, every row weighs 1
 
 

@@ -8,11 +8,15 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from models.backend.base import BaseSteps, split_batch
+from models.backend.base import NAN, BaseSteps, split_batch
 
 
 class Steps(BaseSteps):
-    """Compiled steps; see `BaseSteps` for the state, and the TensorFlow module for the arguments."""
+    """Compiled steps; see `BaseSteps` for the state, and the TensorFlow module for the arguments.
+
+    Every call passes the whole state, what is stored for each domain included: with parameters of the
+    domains' own JAX suits some hundreds of domains; for thousands, take the TensorFlow backend.
+    """
 
     def __init__(self, model, optimizer, objective=None):
         super().__init__(model, optimizer, objective)
@@ -49,9 +53,10 @@ class Steps(BaseSteps):
     def gradients(self, batch: dict[str, np.ndarray]) -> tuple[float, list[np.ndarray]]:
         """Return the loss of one batch and its gradients, one array per trainable weight."""
         if "gradients" not in self._compiled:
-            self._compiled["gradients"] = jax.jit(lambda one, *state: self._gradients_of(one, *state))
+            self._compiled["gradients"] = jax.jit(self._gradients_of)
         values = [variable.value for variable in self.trainable], [v.value for v in self.other]
         loss, gradients, state = self._compiled["gradients"](batch, *values)
+        loss = _sound(loss, gradients)
         if np.isfinite(loss):
             _assign(self.other, state)
         return float(loss), [np.asarray(gradient) for gradient in gradients]
@@ -89,6 +94,7 @@ class Steps(BaseSteps):
         def step(state, batch):
             trainable, other, slots = state
             loss, gradients, other = gradients_of(batch, trainable, other, **settings)
+            loss = _sound(loss, gradients)
             trainable, slots = self._applied(gradients, positions, trainable, slots)
             new, finite = (trainable, other, slots), jnp.isfinite(loss)
             return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state), loss
@@ -130,6 +136,12 @@ class Steps(BaseSteps):
 
         (_, (outer, after)), gradients = jax.value_and_grad(total, has_aux=True)(trainable)
         return outer, gradients, after
+
+
+def _sound(loss, gradients):
+    """Return the loss, NaN if a gradient overflows."""
+    squares = sum(jnp.sum(jnp.square(gradient.astype("float32"))) for gradient in gradients)
+    return jnp.where(jnp.isfinite(squares), loss, NAN)
 
 
 def _assign(variables, values):

@@ -36,7 +36,8 @@ class RowAdam(keras.optimizers.Adam):
             write_rows(kept, rows, new)
 
     def reset(self, variables: Iterable[keras.Variable]) -> None:
-        """Set the moments of some variables to zero."""
+        """Set the moments of some variables, and the count of steps that corrects their bias, to zero."""
+        self.iterations.assign(0)
         for variable in variables:
             index = self._get_variable_index(variable)
             for moment in (self._momentums[index], self._velocities[index]):

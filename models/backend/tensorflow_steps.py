@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.backend.base import BaseSteps, split_batch
+from models.backend.base import NAN, BaseSteps, split_batch
 from models.backend.rows import is_large
 
 
@@ -108,9 +108,12 @@ class Steps(BaseSteps):
         return self._compiled[key]
 
     def _kept_sound(self, gradients_of: Callable, batch, variables, **settings):
-        """Return loss and gradients; running means are as before if the loss is not finite."""
+        """Return loss and gradients; the loss is NaN if a gradient overflows, and state is then as before."""
         before = [tf.identity(variable.value) for variable in self.running]
         loss, gradients = gradients_of(batch, variables, **settings)
+        squares = [tf.reduce_sum(tf.square(tf.cast(_values(g), tf.float32))) for g in gradients]
+        # What overflows when squared would turn Adam's moments, and then the weights, into NaN.
+        loss = tf.where(tf.math.is_finite(sum(squares, tf.constant(0.0))), loss, NAN)
         if not tf.math.is_finite(loss):
             for variable, value in zip(self.running, before, strict=True):
                 variable.assign(value)
@@ -145,6 +148,10 @@ class Steps(BaseSteps):
             outer += _total(scope.losses)
             total = inner_weight * inner + outer_weight * outer
         return outer, _gradients(tape, total, variables)
+
+
+def _values(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _total(losses) -> tf.Tensor:

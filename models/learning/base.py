@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from models.backend import create_steps
-from models.backend.base import check
-from models.batches import DomainBatches, domain_batches, packed
+from models.backend.base import NAN, NonFiniteLossError, is_stored
+from models.batches import DomainBatches, chunks, domain_batches, packed
 from models.columns import Columns
 from models.domain_parameters import DomainParameters
 from schema.base import Settings
@@ -75,6 +75,8 @@ class LearningMethod:
         self.outer = 0
         self.phase = 0
         self.skipped: set[int] = set()
+        self._domains = np.flatnonzero(np.diff(columns.offsets)).tolist()
+        self._orders: dict[tuple[int, int], np.ndarray] = {}  # by epoch and domain
         self.parameters: DomainParameters | None = None
         self.steps = create_steps(model, optimizer, self.prepare(model))
         if self.parameters:
@@ -118,7 +120,7 @@ class LearningMethod:
 
     def domains(self) -> list[int]:
         """Return the domains that have rows, the skipped ones among them."""
-        return np.flatnonzero(np.diff(self.columns.offsets)).tolist()
+        return self._domains
 
     def name_of(self, domain: int) -> str:
         """Return a domain's name."""
@@ -139,8 +141,9 @@ class LearningMethod:
                 an epoch share the domain's rows out, each row once (with `inner_steps`, in turn).
             numbers: tell apart several inner loops on a domain in one epoch.
         """
-        rows = self.columns.domain_rows(domain)[: 0 if domain in self.skipped else None]
-        rows = self.generator(epoch, domain, *numbers).permutation(rows)
+        if domain in self.skipped:
+            return domain_batches(domain, np.arange(0), self.batch_size)
+        rows = self.order_of(domain, epoch, *numbers)
         if self.settings.inner_steps is None:
             rows = np.array_split(rows, self.rounds())[part]  # none, in a domain with fewer rows than parts
         else:
@@ -148,6 +151,18 @@ class LearningMethod:
             if len(rows) > count:
                 rows = np.take(rows, np.arange(part * count, (part + 1) * count), mode="wrap")
         return domain_batches(domain, rows, self.batch_size)
+
+    def order_of(self, domain: int, epoch: int, *numbers: int) -> np.ndarray:
+        """Return a domain's rows in a random order, the same one for all parts of an epoch."""
+        kept = self._orders.get((epoch, domain)) if not numbers else None
+        if kept is not None:
+            return kept
+        rows = self.generator(epoch, domain, *numbers).permutation(self.columns.domain_rows(domain))
+        if not numbers and self.rounds() > 1:
+            if self._orders and next(iter(self._orders))[0] != epoch:
+                self._orders.clear()
+            self._orders[epoch, domain] = rows
+        return rows
 
     def train_on(
         self,
@@ -171,37 +186,69 @@ class LearningMethod:
             losses = self.steps.train(inputs, moved)
             yield Trained(chunk.count, self.finite_mean(losses, chunk.domains))
 
-    def mixed(self, epoch: int) -> np.ndarray:
-        """Return the numbers of all rows in a random order, those of skipped domains left out."""
-        order = self.columns.mixed(self.generator(epoch))
-        if self.skipped:
-            order = order[~np.isin(self.columns.domain_of(order), list(self.skipped))]
-        return order
+    def train_mixed(self, epoch: int) -> Iterator[Trained]:
+        """Train on mixed batches of all rows in a random order.
 
-    def mixed_mean(self, losses: np.ndarray, rows: np.ndarray) -> float:
-        """Return the mean loss of a chunk of mixed batches, and skip the domains whose loss is not finite.
-
-        Args:
-            losses: of each batch `(steps,)`. rows: row numbers of the batches `(steps, batch)`.
-
-        Raises:
-            NonFiniteLossError: most domains of a batch have no finite loss: it is not their rows.
+        Once a domain is skipped, its rows are left out, and those of others that shared a batch with them are
+        trained on again.
         """
-        for batch in rows[~np.isfinite(losses)]:
-            domain_of = self.columns.domain_of(batch)
-            present = np.unique(domain_of)
-            own = [domain_batches(int(d), batch[domain_of == d], len(batch)) for d in present]
-            each = [self.steps.gradients(one.first(self.columns))[0] for one in own]
-            if np.isfinite(each).mean() < 0.5:
-                check(losses)
-            self.finite_mean(np.array(each), present)
-        finite = losses[np.isfinite(losses)]
-        return float(finite.mean()) if len(finite) else float("nan")
+        order = self.unskipped(self.columns.mixed(self.generator(epoch)))
+        while len(order):
+            done, again = 0, order[:0]
+            for rows, steps in chunks(order, self.batch_size):
+                done += len(rows)
+                losses = self.steps.train(self.columns.take(rows, steps))
+                finite = np.isfinite(losses)
+                batches = rows.reshape(steps, -1)
+                if finite.any():
+                    yield Trained(batches[finite].size, float(losses[finite].mean()))
+                if not finite.all() and self.find_bad(batches[~finite].ravel()):
+                    again = batches[~finite].ravel()
+                    break
+            order = self.unskipped(np.concatenate([again, order[done:]]))
+
+    def unskipped(self, rows: np.ndarray) -> np.ndarray:
+        """Return row numbers without those of skipped domains."""
+        if not self.skipped:
+            return rows
+        return rows[~np.isin(self.columns.domain_of(rows), list(self.skipped))]
+
+    def find_bad(self, rows: np.ndarray) -> bool:
+        """Skip the domains whose loss on some rows is not finite; return whether there are any.
+
+        Halves the domains until each bad one is found; the state is as before.
+        """
+        state = [(v, keras.ops.copy(v)) for v in self.steps.other if not is_stored(v)]
+        domain_of = self.columns.domain_of(rows)
+
+        def search(domains: np.ndarray) -> list[int]:
+            own = domain_batches(0, rows[np.isin(domain_of, domains)], len(rows))
+            if np.isfinite(self.steps.gradients(own.first(self.columns))[0]):
+                return []
+            if len(domains) == 1:
+                return [int(domains[0])]
+            half = len(domains) // 2
+            return search(domains[:half]) + search(domains[half:])
+
+        bad = search(np.unique(domain_of))
+        for variable, value in state:
+            variable.assign(value)
+        self.skip(bad)
+        return bool(bad)
 
     def finite_mean(self, losses: np.ndarray, domains: np.ndarray) -> float:
         """Return the mean of a chunk's finite losses, and skip the domains of the others."""
         finite = np.isfinite(losses)
-        for domain in {int(d) for d in domains[~finite]} - self.skipped:
+        self.skip(domains[~finite])
+        return float(losses[finite].mean()) if finite.any() else NAN
+
+    def skip(self, domains: Iterable[int]) -> None:
+        """Leave domains out from here on, and say so.
+
+        Raises:
+            NonFiniteLossError: most domains are skipped by now: it is not their rows.
+        """
+        for domain in {int(d) for d in domains} - self.skipped:
             self.skipped.add(domain)
             warnings.warn(
                 f"the loss of {self.name_of(domain)!r} became NaN or infinite: the domain is left out of the "
@@ -209,4 +256,9 @@ class LearningMethod:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return float(losses[finite].mean()) if finite.any() else float("nan")
+        if len(self.skipped) > len(self.domains()) / 2:
+            names = ", ".join(self.name_of(domain) for domain in sorted(self.skipped))
+            raise NonFiniteLossError(
+                f"the training loss became NaN or infinite in most domains ({names}); "
+                "lower learning.learning_rate, and look for extreme numeric values in the log."
+            )

@@ -14,8 +14,8 @@ class Cyclic(LearningMethod):
 
     Specific are the parameters that each domain has of its own (theta^u_d in the paper); all others are
     shared: they move D times a round. A domain that runs out of rows is refilled, not dropped. An epoch has
-    so many rounds that it trains on as many rows as there are. If an architecture has no parameters of the
-    domains' own, all move at the shared rate.
+    so many rounds that it trains on about as many rows as there are. If an architecture has no parameters of
+    the domains' own, all move at the shared rate.
 
     Optimizer state: Adam's slots are kept; each domain's step is one of Adam's.
     """
@@ -29,18 +29,17 @@ class Cyclic(LearningMethod):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        domains = self.domains()
-        rounds = max(1, round(self.columns.rows / (len(domains) * self.batch_size)))
-        streams = {d: self.stream(epoch, d, rounds * self.batch_size) for d in domains}
+        size = min(self.batch_size, -(-self.columns.rows // len(self.domains())))
         yield from self.train_on(
-            domain_batches(d, streams[d][part * self.batch_size :][: self.batch_size], self.batch_size)
-            for part in range(rounds)
-            for d in domains
+            domain_batches(d, self.turn(epoch, d, part, size), self.batch_size)
+            for part in range(max(1, round(self.columns.rows / (len(self.domains()) * size))))
+            for d in self.domains()
             if d not in self.skipped
         )
 
-    def stream(self, epoch: int, domain: int, count: int) -> np.ndarray:
-        """Return row numbers of a domain, `(count,)`: all of them in a random order, again and again."""
-        random, rows = self.generator(epoch, domain), self.columns.domain_rows(domain)
-        turns = [random.permutation(rows) for _ in range(-(-count // len(rows)))]
-        return np.concatenate(turns)[:count]
+    def turn(self, epoch: int, domain: int, part: int, count: int) -> np.ndarray:
+        """Return the rows of a domain's turn, `(count,)`: all in a random order, over and over."""
+        rows = self.columns.domain_rows(domain)
+        turns, within = np.divmod(np.arange(part * count, (part + 1) * count), len(rows))
+        taken = [self.generator(epoch, domain, int(t)).permutation(rows) for t in np.unique(turns)]
+        return np.stack(taken)[turns - turns[0], within]

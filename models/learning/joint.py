@@ -1,7 +1,6 @@
 """Joint training: batches of all domains' rows, mixed."""
 
-from models.batches import chunks
-from models.learning.base import LearningMethod, Trained
+from models.learning.base import LearningMethod
 from models.registry import register
 
 
@@ -14,6 +13,4 @@ class Joint(LearningMethod):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        for rows, steps in chunks(self.mixed(epoch), self.batch_size):
-            losses = self.steps.train(self.columns.take(rows, steps))
-            yield Trained(len(rows), self.mixed_mean(losses, rows.reshape(steps, -1)))
+        yield from self.train_mixed(epoch)

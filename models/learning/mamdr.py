@@ -76,16 +76,17 @@ class Mamdr(DomainNegotiation):
 
     def regularize(self, i: int, epoch: int):
         """Update theta_i by Domain Regularization (Algorithm 2)."""
-        others = [domain for domain in self.domains() if domain not in self.skipped | {i}]
-        random = self.generator(epoch, self.rounds(), i)
-        for j in random.permutation(others)[: self.settings.k]:
+        random, domains = self.generator(epoch, self.rounds(), i), self.domains()
+        drawn = random.choice(len(domains), min(self.settings.k + 1, len(domains)), replace=False)
+        others = [domains[d] for d in drawn if domains[d] != i][: self.settings.k]
+        for j in others:
             if i in self.skipped:
                 return
             self.parameters.load(i)
             part = random.integers(self.rounds())  # of the rows, where an inner loop does not take all
             batches = [self.inner_batches(int(d), epoch, part, i, int(j)) for d in (j, i)]
             yield from self.train_on(batches, self.parameters.moved)
-            self.parameters.store(i, self.settings.gamma)
+            self.parameters.store(i, 0.0 if i in self.skipped else self.settings.gamma)
 
     def steps_per_epoch(self):
         """Return the number of optimizer steps of both phases."""

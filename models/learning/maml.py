@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from models.architectures.base import check_replaceable
+from models.backend.base import WEIGHT
 from models.batches import packed
 from models.learning.base import InnerLoop, LearningMethod, Trained
 from models.registry import register
@@ -44,7 +45,16 @@ class Maml(LearningMethod):
 
 
 def halves(chunk):
-    """Split every batch `(steps, batch, ...)` into even and odd rows; of one row, both are that row."""
-    if next(iter(chunk.values())).shape[1] == 1:
+    """Split every batch `(steps, batch, ...)` into even and odd rows; of one row, both are that row.
+
+    The weights of each half have a mean of 1, as those of the whole have.
+    """
+    if chunk[WEIGHT].shape[1] == 1:
         return chunk, chunk
-    return ({name: rows[:, half::2] for name, rows in chunk.items()} for half in (0, 1))
+    even, odd = ({name: rows[:, half::2].copy() for name, rows in chunk.items()} for half in (0, 1))
+    alone = ~odd[WEIGHT].any(axis=1)
+    for name, rows in odd.items():
+        rows[alone] = even[name][alone, : rows.shape[1]]
+    for half in (even, odd):
+        half[WEIGHT] /= half[WEIGHT].mean(axis=1, keepdims=True)
+    return even, odd

@@ -4,6 +4,7 @@ import numpy as np
 from pydantic import Field
 
 from models.architectures.base import check_replaceable
+from models.backend.base import NAN
 from models.batches import CHUNK_STEPS
 from models.learning.base import LearningMethod, Trained
 from models.registry import register
@@ -41,24 +42,28 @@ class Mldg(LearningMethod):
         """Train one epoch; see `LearningMethod.epoch`.
 
         Raises:
-            ValueError: fewer than two domains have rows.
+            ValueError: fewer than two domains have rows and a finite loss.
         """
         random = self.generator(epoch)
         half = max(1, self.batch_size // 2)
-        for first in range(0, self.steps_per_epoch(), CHUNK_STEPS):
-            steps = min(CHUNK_STEPS, self.steps_per_epoch() - first)
-            pairs = [self.draw(half, random) for _ in range(steps)]
-            rows = np.array(pairs)  # (steps, 2, half a batch)
+        left = self.steps_per_epoch()
+        while left:
+            steps = min(CHUNK_STEPS, left)
+            rows = np.array([self.draw(half, random) for _ in range(steps)])  # (steps, 2, half a batch)
             inner, outer = (self.columns.take(rows[:, side].ravel(), steps) for side in (0, 1))
             losses = self.steps.train_meta(inner, outer, self.settings.alpha, 1.0, self.settings.beta)
-            yield Trained(rows.size, self.mixed_mean(losses, rows.reshape(steps, -1)))
+            finite = np.isfinite(losses)
+            # Steps that a domain has spoiled are taken again without it.
+            again = not finite.all() and self.find_bad(rows[~finite].ravel())
+            left -= int(finite.sum()) if again else steps
+            yield Trained(rows[finite].size, float(losses[finite].mean()) if finite.any() else NAN)
 
     def draw(self, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return the row numbers of a meta-train and of a meta-test batch, `(count,)` each."""
         domains = random.permutation([d for d in self.domains() if d not in self.skipped])
         if len(domains) < 2:
-            raise ValueError("mldg needs two domains with rows at least.")
-        tests = max(1, round(self.settings.test_share * len(domains)))
+            raise ValueError("mldg needs two domains at least that have rows and a finite loss.")
+        tests = min(len(domains) - 1, max(1, round(self.settings.test_share * len(domains))))
         sizes = np.diff(self.columns.offsets).astype(float)
         sides = []
         for side in (domains[tests:], domains[:tests]):

@@ -20,15 +20,18 @@ class PCGrad(LearningMethod):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        for number, (rows, steps) in enumerate(chunks(self.mixed(epoch), self.batch_size)):
-            for step, batch in enumerate(rows.reshape(steps, -1)):
-                yield Trained(len(batch), self.step(batch, self.generator(epoch, number, step)))
+        random = self.generator(epoch)
+        for rows, steps in chunks(self.columns.mixed(random), self.batch_size):
+            for batch in rows.reshape(steps, -1):
+                batch = self.unskipped(batch)
+                if len(batch):
+                    yield Trained(len(batch), self.step(batch, random))
 
     def step(self, rows: np.ndarray, random: np.random.Generator) -> float:
         """Take one step on a batch of row numbers `(batch,)`; return its mean loss."""
         domain_of = self.columns.domain_of(rows)
         gradients, losses, counts = [], [], []
-        for domain in sorted(set(domain_of.tolist()) - self.skipped):
+        for domain in np.unique(domain_of).tolist():
             own = rows[domain_of == domain]
             batch = domain_batches(domain, own, self.batch_size)
             loss, gradient = self.steps.gradients(batch.first(self.columns))

@@ -92,3 +92,11 @@ def test_weights_of_a_domain_that_is_not_in_the_batch_stay():
     after = kernel.numpy()
     assert np.any(after[1] != before[1])
     np.testing.assert_array_equal(after[[0, 2, 3]], before[[0, 2, 3]])
+
+
+def test_a_variable_moves_at_its_own_multiple_of_the_rate():
+    slow, fast = (keras.Variable(np.ones(3), dtype="float32") for _ in range(2))
+    slow.rate_factor = 0.25
+    optimizer = RowAdam(0.1)
+    optimizer.apply([keras.ops.ones(3), keras.ops.ones(3)], [slow, fast])
+    np.testing.assert_allclose((1 - slow.numpy()) / (1 - fast.numpy()), 0.25, rtol=1e-5)

@@ -32,8 +32,14 @@ class Linear(MultiDomainModel):
         return ops.square(outputs - labels) / 2 if self.squared else super().row_losses(labels, outputs)
 
 
-def make(method: str, rows=(12, 20), squared=True, seed=3, batch_size=32, optimizer=None, **settings):
-    """Return a learning method on a linear model, its data by domain, and the weights it begins with."""
+def make(
+    method: str, rows=(12, 20), squared=True, seed=3, order_seed=0, conflict=False, optimizer=None, **own
+):
+    """Return a learning method on a linear model, its data by domain, and the weights it begins with.
+
+    Each domain wants weights of its own; with `conflict`, the second nearly the opposite of the first, and
+    the first has the larger numbers.
+    """
     rng = np.random.default_rng(seed)
     names = tuple(f"domain_{i}" for i in range(len(rows)))
     fields = tuple(InputField(name=f"x{i}", kind="numeric") for i in range(WIDTH))
@@ -45,14 +51,17 @@ def make(method: str, rows=(12, 20), squared=True, seed=3, batch_size=32, optimi
     model.embedding.numeric.assign(start[:, None])
     domain = np.repeat(np.arange(len(rows)), rows).astype("int32")
     x = rng.normal(size=(len(domain), WIDTH)).astype("float32")
-    y = x @ rng.normal(size=(len(rows), WIDTH)).astype("float32").T  # each domain wants other weights
-    y = y[np.arange(len(domain)), domain]
+    wanted = rng.normal(size=(len(rows), WIDTH)).astype("float32")
+    if conflict:
+        wanted[1] = 0.3 * wanted[1] - wanted[0]
+        x *= np.array([3.0, 0.7], "float32")[domain][:, None]
+    y = (x @ wanted.T)[np.arange(len(domain)), domain]
     label = y if squared else (y > 0).astype("float32")
     arrays = {f"x{i}": x[:, i] for i in range(WIDTH)} | {"domain": domain, "label": label.astype("float32")}
     columns = Columns(arrays, np.searchsorted(domain, np.arange(len(rows) + 2)))
     entry = find("learning", method)
     optimizer = optimizer or keras.optimizers.SGD(RATE)
-    built = entry.cls(own_settings(entry, settings), model, optimizer, columns, batch_size, seed=0)
+    built = entry.cls(own_settings(entry, own), model, optimizer, columns, batch_size=32, seed=order_seed)
     data = [(x[domain == d], label[domain == d]) for d in range(len(rows))]
     return built, data, start.astype(float)
 
