@@ -18,7 +18,7 @@ demo: .venv/ready  ## Sample logs in, a gated and pushed model and a report out 
 test: .venv/ready  ## Lint and all tests (under ten minutes on two cores)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup
+	@.venv/bin/python -m pytest -n 2 --dist loadscope
 
 check: .venv/ready  ## Format, lint and the quick tests
 	@.venv/bin/ruff format .

@@ -23,12 +23,23 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file, and those that share a costly fixture, in one of the worker processes."""
-    for item in items:
-        shared = [name for name in ("pipeline_run", "transformed") if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.name))
+# Files whose tests share a costly fixture of the session; the groups of xdist's own are lost on pytest 9.
+TOGETHER = {
+    "pipeline_run": ("test_run.py", "test_report.py"),
+    "transformed": ("test_architectures.py", "test_domain_parameters.py", "test_export.py", "test_tuner.py"),
+}
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the tests of a file, and of files that belong together, in one of the worker processes."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return next((name for name, files in TOGETHER.items() if Path(file).name in files), file)
+
+    return ByFile(config, log)
 
 
 @dataclass(frozen=True)
