@@ -28,15 +28,20 @@ class EPNet(MultiDomainModel):
         units: tuple[int, ...] = (256, 128, 64)
         dropout: float = 0.2
 
+    network_layer = MLP  # a subclass may name another
+
     def assemble(self, settings):
         """Make the gate and the network."""
         self.gate = self.part("gate", GateNU())
-        self.network = self.part("shared", MLP(settings.units, settings.dropout))
+        self.network = self.part("shared", self.network_layer(settings.units, settings.dropout))
         self.logit = keras.layers.Dense(1)
 
     def logits(self, fields, domain, training):
         """Gate the embeddings, then the network."""
+        return ops.squeeze(self.logit(self.network(self.gated(fields), training=training)), 1)
+
+    def gated(self, fields):
+        """Return O_ep, `(batch, width)`."""
         e = flat(self.of_groups(fields, "general", "context"))
         side = flat(self.of_groups(fields, "domain"))
-        gated = self.gate(e, ops.concatenate([side, ops.stop_gradient(e)], axis=1))
-        return ops.squeeze(self.logit(self.network(gated, training=training)), 1)
+        return self.gate(e, ops.concatenate([side, ops.stop_gradient(e)], axis=1))

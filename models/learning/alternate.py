@@ -1,11 +1,11 @@
 """Alternate training: one domain after another."""
 
-from models.learning.base import InnerLoop, LearningMethod, Trained
+from models.inner_loop import InnerLoop, InnerLoopMethod
 from models.registry import register
 
 
 @register(kind="joint", paper="'Alternate Training', MAMDR section 4.1: Domain Negotiation with beta = 1")
-class Alternate(LearningMethod):
+class Alternate(InnerLoopMethod):
     """Every epoch goes through the domains one after another, in a new random order.
 
     Optimizer state: kept across domains.
@@ -17,8 +17,6 @@ class Alternate(LearningMethod):
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
         for part in range(self.outer, self.rounds()):
-            order = self.generator(epoch, part).permutation(self.domains())
-            yield from self.train_on(self.inner_batches(int(domain), epoch, part) for domain in order)
-            self.outer = part + 1
-            yield Trained(0, 0.0, outer=True)
+            yield from self.train_on(self.each_domain(epoch, part))
+            yield self.completed(part + 1)
         self.outer = 0

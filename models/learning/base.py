@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from pydantic import Field
 
 from models.backend import create_steps
 from models.backend.base import NAN, NonFiniteLossError, is_stored
@@ -27,19 +26,6 @@ class Trained(NamedTuple):
     rows: int
     loss: float
     outer: bool = False
-
-
-class InnerLoop(Settings):
-    """Settings of methods with an outer and an inner loop.
-
-    Attributes:
-        inner_passes: share of each domain's rows that an inner loop goes through; with 1, as in the paper,
-            there is one outer step per epoch, with 0.1 there are ten.
-        inner_steps: instead, a fixed number of batches of each domain per inner loop.
-    """
-
-    inner_passes: float = Field(1.0, gt=0, le=1)
-    inner_steps: int | None = Field(None, ge=1)
 
 
 class LearningMethod:
@@ -76,7 +62,6 @@ class LearningMethod:
         self.phase = 0
         self.skipped: set[int] = set()
         self._domains = np.flatnonzero(np.diff(columns.offsets)).tolist()
-        self._orders: dict[tuple[int, int], np.ndarray] = {}  # by epoch and domain
         self.parameters: DomainParameters | None = None
         self.steps = create_steps(model, optimizer, self.prepare(model))
         if self.parameters:
@@ -122,47 +107,18 @@ class LearningMethod:
         """Return the domains that have rows, the skipped ones among them."""
         return self._domains
 
+    def known_domains(self) -> list[int]:
+        """Return the domains that have rows and a name: those that may get parameters of their own."""
+        return [domain for domain in self.domains() if domain < self.model.spec.n_domains]
+
     def name_of(self, domain: int) -> str:
         """Return a domain's name."""
         return [*self.model.spec.domains, "the unknown domain"][domain]
 
-    def rounds(self) -> int:
-        """Return the number of outer steps per epoch, from the settings of the inner loop."""
-        if self.settings.inner_steps is None:
-            return max(1, round(1 / self.settings.inner_passes))
-        rows = len(self.domains()) * self.settings.inner_steps * self.batch_size
-        return max(1, round(self.columns.rows / max(rows, 1)))
-
-    def inner_batches(self, domain: int, epoch: int, part: int, *numbers: int) -> DomainBatches:
-        """Return a domain's batches of one inner loop; none if it is skipped.
-
-        Args:
-            domain: its index. epoch: number of the epoch. part: number of the outer step in it; the parts of
-                an epoch share the domain's rows out, each row once (with `inner_steps`, in turn).
-            numbers: tell apart several inner loops on a domain in one epoch.
-        """
-        if domain in self.skipped:
-            return domain_batches(domain, np.arange(0), self.batch_size)
-        rows = self.order_of(domain, epoch, *numbers)
-        if self.settings.inner_steps is None:
-            rows = np.array_split(rows, self.rounds())[part]  # none, in a domain with fewer rows than parts
-        else:
-            count = self.settings.inner_steps * self.batch_size
-            if len(rows) > count:
-                rows = np.take(rows, np.arange(part * count, (part + 1) * count), mode="wrap")
-        return domain_batches(domain, rows, self.batch_size)
-
-    def order_of(self, domain: int, epoch: int, *numbers: int) -> np.ndarray:
-        """Return a domain's rows in a random order, the same one for all parts of an epoch."""
-        kept = self._orders.get((epoch, domain)) if not numbers else None
-        if kept is not None:
-            return kept
-        rows = self.generator(epoch, domain, *numbers).permutation(self.columns.domain_rows(domain))
-        if not numbers and self.rounds() > 1:
-            if self._orders and next(iter(self._orders))[0] != epoch:
-                self._orders.clear()
-            self._orders[epoch, domain] = rows
-        return rows
+    def completed(self, outer: int) -> Trained:
+        """Note that so many outer steps of this epoch are done; return what `epoch` yields for it."""
+        self.outer = outer
+        return Trained(0, 0.0, outer=True)
 
     def train_on(
         self,

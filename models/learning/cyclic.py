@@ -1,5 +1,8 @@
 """DFEI's joint optimization: one batch of each domain in turn, shared parameters at a slower rate."""
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
 
 from models.batches import domain_batches
@@ -30,16 +33,20 @@ class Cyclic(LearningMethod):
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
         size = min(self.batch_size, -(-self.columns.rows // len(self.domains())))
+        turns = {d: self.turns(epoch, d, size) for d in self.domains()}
         yield from self.train_on(
-            domain_batches(d, self.turn(epoch, d, part, size), self.batch_size)
-            for part in range(max(1, round(self.columns.rows / (len(self.domains()) * size))))
+            domain_batches(d, next(turns[d]), self.batch_size)
+            for _ in range(max(1, round(self.columns.rows / (len(self.domains()) * size))))
             for d in self.domains()
             if d not in self.skipped
         )
 
-    def turn(self, epoch: int, domain: int, part: int, count: int) -> np.ndarray:
-        """Return the rows of a domain's turn, `(count,)`: all in a random order, over and over."""
-        rows = self.columns.domain_rows(domain)
-        turns, within = np.divmod(np.arange(part * count, (part + 1) * count), len(rows))
-        taken = [self.generator(epoch, domain, int(t)).permutation(rows) for t in np.unique(turns)]
-        return np.stack(taken)[turns - turns[0], within]
+    def turns(self, epoch: int, domain: int, size: int) -> Iterator[np.ndarray]:
+        """Yield the rows of a domain's turns, `(size,)` each: all in a random order, over and over."""
+        waiting = np.arange(0)
+        for refill in itertools.count():
+            order = self.generator(epoch, domain, refill).permutation(self.columns.domain_rows(domain))
+            waiting = np.concatenate([waiting, order])
+            while len(waiting) >= size:
+                yield waiting[:size]
+                waiting = waiting[size:]

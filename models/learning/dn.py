@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from models.learning.base import InnerLoop, LearningMethod, Trained
+from models.inner_loop import InnerLoop, InnerLoopMethod
 from models.registry import register
 
 
 @register(kind="meta", paper="MAMDR (Luo et al., 2022), section 4.1, Algorithm 1, Eq. 3-4")
-class DomainNegotiation(LearningMethod):
+class DomainNegotiation(InnerLoopMethod):
     """Goes through the domains one after another and then moves a part of the way that led to.
 
     Inner loop (Eq. 3): from Theta, Adam at the learning rate of the config (alpha) on each domain's rows, the
@@ -29,16 +29,17 @@ class DomainNegotiation(LearningMethod):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        rounds = self.rounds()
-        for part in range(self.outer, rounds):
-            yield from self.negotiate(epoch, part)
-            self.outer = part + 1
-            yield Trained(0, 0.0, outer=True)
+        yield from self.negotiations(epoch)
         self.outer = 0
+
+    def negotiations(self, epoch: int):
+        """Take the outer steps of an epoch that are left."""
+        for part in range(self.outer, self.rounds()):
+            yield from self.negotiate(epoch, part)
+            yield self.completed(part + 1)
 
     def negotiate(self, epoch: int, part: int, moved=None):
         """Take one outer step with some variables, None for all."""
         origin = self.steps.weights()  # Theta
-        order = self.generator(epoch, part).permutation(self.domains())
-        yield from self.train_on((self.inner_batches(int(domain), epoch, part) for domain in order), moved)
+        yield from self.train_on(self.each_domain(epoch, part), moved)
         self.steps.move(origin, self.settings.beta)

@@ -4,7 +4,6 @@ import numpy as np
 
 from models.batches import domain_batches
 from models.domain_parameters import DomainParameters, SpecificSettings
-from models.learning.base import Trained
 from models.learning.joint import Joint
 from models.registry import register
 
@@ -48,13 +47,12 @@ class Finetune(Joint):
                 batches = domain_batches(domain, rows, self.batch_size)
                 yield from self.train_on([batches], moved, acting=domain)
                 self.parameters.store(domain, 1.0)
-                self.outer = done
-                yield Trained(0, 0.0, outer=True)
+                yield self.completed(done)
         self.outer = 0
 
     def targets(self) -> list[int]:
         """Return the domains that get parameters of their own; the unknown domain keeps the shared ones."""
-        return [domain for domain in self.domains() if domain < self.model.spec.n_domains]
+        return self.known_domains()
 
     def own_rows(self, domain: int) -> np.ndarray:
         """Return the numbers of the rows that a domain's parameters are trained on."""

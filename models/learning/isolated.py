@@ -38,15 +38,14 @@ class Isolated(Finetune):
 
     def targets(self):
         """Return the domains, the unknown one last."""
-        return [*(domain for domain in self.domains() if domain != self.unknown), self.unknown]
+        return [*self.known_domains(), self.unknown]
 
     def own_rows(self, domain: int):
         """Return a domain's rows; for the unknown one, always the same ones of all domains."""
         if domain != self.unknown:
             return super().own_rows(domain)
         count = max(1, self.columns.rows // max(1, len(self.domains())))
-        rows = self.generator().choice(self.columns.rows, count, replace=False)
-        return rows[~np.isin(self.columns.domain_of(rows), list(self.skipped))]
+        return self.unskipped(self.generator().choice(self.columns.rows, count, replace=False))
 
     def arrays_of(self, domain: int) -> dict[str, np.ndarray]:
         """Return the inputs of a domain's rows, as rows of that domain."""

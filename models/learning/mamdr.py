@@ -5,7 +5,6 @@ import warnings
 from pydantic import Field
 
 from models.domain_parameters import DomainParameters, SpecificSettings
-from models.learning.base import Trained
 from models.learning.dn import DomainNegotiation
 from models.registry import register
 
@@ -52,27 +51,20 @@ class Mamdr(DomainNegotiation):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        rounds, done = self.rounds(), 0
-        for part in range(rounds):
-            done += 1
-            if done > self.outer:
-                self.parameters.act(self.parameters.n_domains - 1)  # theta_S alone
-                yield from self.negotiate(epoch, part, self.parameters.shared)
-                self.parameters.act(None)
-                self.outer = done
-                yield Trained(0, 0.0, outer=True)
+        yield from self.negotiations(epoch)
         self.parameters.begin(keep_state=True)
-        for domain in self.targets() if self.parameters.moved else ():
-            done += 1
+        targets = self.known_domains() if self.parameters.moved else []  # the unknown domain has theta_S
+        for done, domain in enumerate(targets, start=self.rounds() + 1):
             if done > self.outer:
                 yield from self.regularize(domain, epoch)
-                self.outer = done
-                yield Trained(0, 0.0, outer=True)
+                yield self.completed(done)
         self.outer = 0
 
-    def targets(self) -> list[int]:
-        """Return the domains that get parameters of their own; the unknown domain has theta_S."""
-        return [domain for domain in self.domains() if domain < self.model.spec.n_domains]
+    def negotiate(self, epoch: int, part: int):
+        """Take one outer step with theta_S alone."""
+        self.parameters.act(self.parameters.n_domains - 1)
+        yield from super().negotiate(epoch, part, self.parameters.shared)
+        self.parameters.act(None)
 
     def regularize(self, i: int, epoch: int):
         """Update theta_i by Domain Regularization (Algorithm 2)."""

@@ -5,12 +5,13 @@ from pydantic import Field
 from models.architectures.base import check_replaceable
 from models.backend.base import WEIGHT
 from models.batches import packed
-from models.learning.base import InnerLoop, LearningMethod, Trained
+from models.inner_loop import InnerLoop, InnerLoopMethod
+from models.learning.base import Trained
 from models.registry import register
 
 
 @register(kind="meta", paper="MAML (Finn et al., ICML 2017), Algorithm 1; MAMDR section 4.3 and A.3")
-class Maml(LearningMethod):
+class Maml(InnerLoopMethod):
     """Every batch is of one domain: its first half is the support, its second half the query.
 
     Adam moves along the gradient of L(query; w - alpha L'(support; w)), second derivatives included; the
@@ -36,9 +37,7 @@ class Maml(LearningMethod):
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
         for part in range(self.rounds()):
-            order = self.generator(epoch, part).permutation(self.domains())
-            batches = (self.inner_batches(int(domain), epoch, part) for domain in order)
-            for chunk in packed(batches):
+            for chunk in packed(self.each_domain(epoch, part)):
                 support, query = halves(chunk.take(self.columns))
                 losses = self.steps.train_meta(support, query, self.settings.alpha, 0.0, 1.0)
                 yield Trained(chunk.count, self.finite_mean(losses, chunk.domains))

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from models.learning.base import InnerLoop, LearningMethod, Trained
+from models.inner_loop import InnerLoop, InnerLoopMethod
 from models.registry import register
 
 
 @register(kind="meta", paper="Reptile (Nichol et al., 2018), Algorithm 1; MAMDR section 4.3 and A.3")
-class Reptile(LearningMethod):
+class Reptile(InnerLoopMethod):
     """For each domain in turn: train on it alone, then move a part of the way from where that began.
 
     Inner loop: Adam on the domain's rows. Outer step: w <- w + beta (w_domain - w). It is Domain Negotiation
@@ -36,6 +36,5 @@ class Reptile(LearningMethod):
                 origin = self.steps.weights()
                 yield from self.train_on([self.inner_batches(int(domain), epoch, part)])
                 self.steps.move(origin, self.settings.beta)
-                self.outer = done
-                yield Trained(0, 0.0, outer=True)
+                yield self.completed(done)
         self.outer = 0

@@ -1,6 +1,5 @@
 """The commands below `mdr bench` that measure what training costs."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from pipeline.bench.options import (
     bench,
     command_line,
     console,
+    keep,
     listed,
 )
 
@@ -34,19 +34,15 @@ def throughput(
 ) -> None:
     """Measure samples per second on all cores: the feeding, the compiled step, and training."""
     from pipeline.bench.quality import model_settings
-    from pipeline.bench.tables import write_part
     from pipeline.bench.throughput import markdown, run
 
     described, config, prepared = _suite(suite, data, out)
     chosen = [model_settings(name, described, config) for name in listed(models) or []]
     with console.status("measures") as status:
         figures = run(prepared, chosen, batch_size, repeat, lambda name: status.update(f"measures {name}"))
-    if as_json:
-        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     text = markdown(figures, suite, batch_size, command_line())
+    keep(figures, as_json, text, f"throughput {suite}", docs)
     console.print(text, highlight=False, markup=False)
-    if docs:
-        write_part(docs / "benchmarks.md", f"throughput {suite}", text)
 
 
 @bench.command()
@@ -69,7 +65,6 @@ def domains(
         return
     from models.registry import names
     from pipeline.bench.domains import markdown, run
-    from pipeline.bench.tables import write_part
 
     def say(row: dict) -> None:
         console.print(
@@ -80,11 +75,7 @@ def domains(
         )
 
     figures = run(listed(models) or names("architectures"), numbers, batch_size, repeat, say)
-    if as_json:
-        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    if docs:
-        text = markdown(figures, batch_size, command_line())
-        write_part(docs / "benchmarks.md", "domains", text)
+    keep(figures, as_json, markdown(figures, batch_size, command_line()), "domains", docs)
 
 
 def _learning_domains(
@@ -93,7 +84,6 @@ def _learning_domains(
     """Measure epochs of a learning method by number of domains."""
     from models.registry import find
     from pipeline.bench.learning import markdown, run_domains
-    from pipeline.bench.tables import write_part
 
     find("learning", method)
 
@@ -108,11 +98,8 @@ def _learning_domains(
     figures = [
         row for model in listed(models) or [] for row in run_domains(model, method, counts, batch_size, say)
     ]
-    if as_json:
-        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    if docs:
-        title = f"Epochs of {method} by number of domains"
-        write_part(docs / "benchmarks.md", f"domains {method}", markdown(figures, title, command_line()))
+    text = markdown(figures, f"Epochs of {method} by number of domains", command_line())
+    keep(figures, as_json, text, f"domains {method}", docs)
 
 
 @bench.command()
@@ -132,7 +119,6 @@ def learning(
     """Compare what an epoch of each learning method costs, and where its time goes."""
     from pipeline.bench.learning import markdown, run
     from pipeline.bench.quality import learning_settings, model_settings
-    from pipeline.bench.tables import write_part
 
     described, config, prepared = _suite(suite, data, out)
     chosen = {}
@@ -144,12 +130,9 @@ def learning(
             chosen[label] = settings.model_copy(update={"settings": {**settings.settings, **own}})
     with console.status("measures") as status:
         figures = run(prepared, model_settings(model, described, config), chosen, repeat, status.update)
-    if as_json:
-        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     text = markdown(figures, f"Cost of learning methods on {suite}, {model}", command_line())
+    keep(figures, as_json, text, f"learning {suite}", docs)
     console.print(text, highlight=False, markup=False)
-    if docs:
-        write_part(docs / "benchmarks.md", f"learning {suite}", text)
 
 
 def _suite(name: str, data: Path | None, out: Path):

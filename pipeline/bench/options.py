@@ -1,5 +1,6 @@
 """What the commands below `mdr bench` share: their options, and how a command is written down."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -22,6 +23,21 @@ Docs = Annotated[
 ]
 Models = Annotated[str, typer.Option(help="Comma-separated architectures, each perhaps with +plugins.")]
 WORK = Path("runs/bench")
+
+
+def keep(figures: list[dict] | dict, as_json: Path | None, text: str, part: str, docs: Path | None) -> None:
+    """Write figures where the command was told to.
+
+    Args:
+        figures: for the JSON file. as_json: that file, if any.
+        text: for `benchmarks.md`. part: name of the part it replaces there. docs: folder of the page, if any.
+    """
+    from pipeline.bench.tables import write_part
+
+    if as_json:
+        as_json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if docs:
+        write_part(docs / "benchmarks.md", part, text)
 
 
 def listed(text: str) -> list[str] | None:
