@@ -76,3 +76,11 @@ class Columns:
         """Yield all rows in their order, `(batch, ...)` by name, the last batch shorter."""
         for first in range(0, self.rows, batch_size):
             yield {name: array[first : first + batch_size] for name, array in self.arrays.items()}
+
+
+def join(first: Columns, second: Columns) -> Columns:
+    """Return the rows of both, in memory, sorted by domain; within one, those of the first come first."""
+    domains = range(len(first.offsets) - 1)
+    parts = [part.of_domain(domain) for domain in domains for part in (first, second)]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in first.arrays}
+    return Columns(arrays, first.offsets + second.offsets)

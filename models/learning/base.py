@@ -38,6 +38,7 @@ class LearningMethod:
         settings: the method's own settings.
         model: a built model. optimizer: of all parameters.
         columns: the training rows, sorted by domain.
+        augmented: rows made from training rows, likewise; None where there are none.
         batch_size: rows per step.
         seed: of everything random; with the epoch's number it decides the order of the rows, so that a
             resumed training goes the same way as an uninterrupted one.
@@ -52,10 +53,20 @@ class LearningMethod:
     class Settings(Settings):
         """A method's own settings; the defaults are the paper's."""
 
-    def __init__(self, settings: Any, model, optimizer, columns: Columns, batch_size: int, seed: int):
+    def __init__(
+        self,
+        settings: Any,
+        model,
+        optimizer,
+        columns: Columns,
+        batch_size: int,
+        seed: int,
+        augmented: Columns | None = None,
+    ):
         self.settings = settings
         self.model = model
         self.columns = columns
+        self.augmented = augmented
         self.batch_size = batch_size
         self.seed = seed
         self.outer = 0
