@@ -19,7 +19,7 @@ from example_artifacts import (
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.counterfactual_augmenter import component
-from components.counterfactual_augmenter.augment import AugmentRows
+from components.counterfactual_augmenter.augment import AugmentRows, augment_file
 from components.counterfactual_augmenter.component import CounterfactualAugmenter
 from components.counterfactual_augmenter.plan import make_plan
 from components.counterfactual_augmenter.settings import AugmentationSettings
@@ -111,8 +111,8 @@ def run_augmenter(folder: Path, splits: dict[str, list[dict]], chosen=SETTINGS, 
 
 def test_the_component_hands_the_splits_through_and_counts_the_moves(tmp_path):
     train = make_rows()
-    # What only validation and test know would show at once: each is a positive on an item of its own.
-    others = {name: [{"item_id": name, "channel": "home", "label": 1}] * 50 for name in SPLITS[1:]}
+    # What only validation and test know would show at once: positives on items, in domains of their own.
+    others = {split: of(f"item of {split}", "home", 1, 50) + of("i1", split, 1, 5) for split in SPLITS[1:]}
     augmented, moves = run_augmenter(tmp_path, {"train": train, **others})
     assert artifact_utils.decode_split_names(augmented.split_names) == [*SPLITS, "augmented"]
     for split in SPLITS:
@@ -143,6 +143,15 @@ def test_the_component_hands_the_splits_through_and_counts_the_moves(tmp_path):
         component.MOVES_FILE,
         component.DOMAINS_FILE,
     }
+
+
+def test_an_item_that_was_not_counted_is_not_taken_for_unpopular(tmp_path):
+    counted = [row for row in make_rows() if row["item_id"] != "i3"]
+    plan = make_plan(counts_of(counted), SETTINGS)
+    write_files(tmp_path / "train", make_rows(), 1)
+    augment_file(str(tmp_path / "train" / "data-00000.gz"), str(tmp_path / "made"), LOG, 0, plan)
+    items = {plain(record)["item_id"] for record in records(tmp_path / "made")}
+    assert len(items) > 5 and "i3" not in items
 
 
 def test_a_file_system_without_hard_links_gets_copies(tmp_path, monkeypatch):
