@@ -58,9 +58,10 @@ def CounterfactualAugmenter(
     augmented_examples.split_names = artifact_utils.encode_split_names([*SPLITS, AUGMENTED])
     for split in SPLITS:
         given = artifact_utils.get_split_uri([examples], split)
-        shutil.copytree(given, os.path.join(augmented_examples.uri, f"Split-{split}"), copy_function=link)
+        handed = os.path.join(augmented_examples.uri, f"Split-{split}")
+        shutil.copytree(given, handed, copy_function=link, dirs_exist_ok=True)  # a cluster may try again
     folder = Path(augmented_examples.uri) / f"Split-{AUGMENTED}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     moves.split_names = artifact_utils.encode_split_names([AUGMENTED])
     if plan.reason:
         write_table(MOVES.empty_table(), moves.uri, MOVES_FILE)
@@ -98,6 +99,7 @@ def CounterfactualAugmenter(
 
 def link(source: str, target: str) -> None:
     """Make a file appear in a second place, as a copy where the file system has no hard links."""
+    Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:

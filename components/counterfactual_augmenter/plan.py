@@ -79,7 +79,7 @@ def _domains(counts: pa.Table, minor_share: float) -> pa.Table:
     lack = np.where(minor, np.maximum(0.0, 1 / max(len(rows), 1) - share), 0.0)
     if not lack.any():
         lack = minor.astype(float)
-    columns = {"rows": rows, "share": share, "minor": minor, "drawn": lack / max(lack.sum(), 1e-300)}
+    columns = {"rows": rows, "share": share, "minor": minor, "drawn": lack / (lack.sum() or 1.0)}
     return pa.table({"domain": totals["domain"], **columns})
 
 

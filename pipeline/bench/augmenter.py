@@ -87,8 +87,8 @@ def judge(made: list[bytes], config: Config, truth: Truth) -> dict:
         `sources` (different rows that were copied); the mean true click probabilities `augmented`, `random`
         (any user, any item) and `same_item` (any user, the row's item); `lift` and `lift_same_item`, the
         ratios to the latter two, each as value, lower and upper end of a bootstrap interval over the rows
-        that were copied; `interest`, the mean of that part of the logit (0 over random pairs). Without rows
-        `sources` alone, 0.
+        that were copied; `interest`, the mean of that part of the logit (about 0 over random pairs). Without
+        rows `sources` alone, 0.
     """
     if not made:
         return {"sources": 0}
@@ -137,7 +137,7 @@ def markdown(figures: list[dict], rows: int, domains: int, command: str) -> str:
         f"The augmented rows of {rows:,} generated impressions in {domains} domains: their mean true click"
         " probability; that of random pairs in the same minor domains, on the same days, devices and hours"
         " (any user with any item, and any user with the row's own item); and the mean of the interest in"
-        " their logit, which is 0 over random pairs. In brackets: 95% bootstrap interval over the rows that"
+        " their logit, which is about 0 over random pairs. In brackets: 95% bootstrap interval over the rows that"
         " were copied.",
         "",
         "| rho | unpopular items | rows | copied rows | augmented | random pair | lift | same item | lift"

@@ -89,24 +89,39 @@ def test_two_equal_rows_draw_each_for_itself_and_another_seed_draws_anew(tmp_pat
 
 def run_augmenter(folder: Path, splits: dict[str, list[dict]], chosen=SETTINGS, log: LogSchema = LOG):
     """Run ItemPopularity and the component under test; return its two artifacts."""
-    examples = write_examples(folder / "examples", splits)
-    counted = artifact(standard_artifacts.ExampleStatistics, folder / "popularity")
-    log_json = log.model_dump_json()
     ItemPopularity.test_call(
-        examples=examples, popularity=counted, log=log_json, beam_pipeline=TestPipeline(runner=RUNNER)
+        examples=write_examples(folder / "examples", splits),
+        popularity=artifact(standard_artifacts.ExampleStatistics, folder / "popularity"),
+        log=log.model_dump_json(),
+        beam_pipeline=TestPipeline(runner=RUNNER),
     )
+    return run_again(folder, chosen, log)
+
+
+def run_again(folder: Path, chosen=SETTINGS, log: LogSchema = LOG):
+    """Run the component under test on what is in a folder."""
     augmented = artifact(standard_artifacts.Examples, folder / "augmented")
     moves = artifact(standard_artifacts.ExampleStatistics, folder / "moves")
     CounterfactualAugmenter.test_call(
-        examples=examples,
-        popularity=counted,
+        examples=artifact(standard_artifacts.Examples, folder / "examples", list(SPLITS)),
+        popularity=artifact(standard_artifacts.ExampleStatistics, folder / "popularity"),
         augmented_examples=augmented,
         moves=moves,
-        log=log_json,
+        log=log.model_dump_json(),
         settings=chosen.model_dump_json(),
         beam_pipeline=TestPipeline(runner=RUNNER),
     )
     return augmented, moves
+
+
+def test_a_second_try_in_the_same_folder_ends_as_the_first(tmp_path):
+    def files():
+        return {file: file.read_bytes() for file in (tmp_path / "augmented").rglob("*.gz")}
+
+    run_augmenter(tmp_path, {split: make_rows(100) for split in SPLITS})
+    first = files()
+    run_again(tmp_path)
+    assert files() == first and len(first) == 4
 
 
 def test_the_component_hands_the_splits_through_and_counts_the_moves(tmp_path):
