@@ -137,8 +137,8 @@ def markdown(figures: list[dict], rows: int, domains: int, command: str) -> str:
         f"The augmented rows of {rows:,} generated impressions in {domains} domains: their mean true click"
         " probability; that of random pairs in the same minor domains, on the same days, devices and hours"
         " (any user with any item, and any user with the row's own item); and the mean of the interest in"
-        " their logit, which is about 0 over random pairs. In brackets: 95% bootstrap interval over the rows that"
-        " were copied.",
+        " their logit, which is about 0 over random pairs. In brackets: 95% bootstrap interval over the rows"
+        " that were copied.",
         "",
         "| rho | unpopular items | rows | copied rows | augmented | random pair | lift | same item | lift"
         " | interest |",

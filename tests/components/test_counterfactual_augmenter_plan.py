@@ -52,6 +52,7 @@ def test_exposure_alone_or_with_rho_says_what_is_unpopular():
     assert unpopular(rho=0.05) == {"low"}
     assert unpopular(rho=0.05, exposure=2) == {"rare", "low"}
     assert unpopular(rho=1) == {"rare", "low", "high"}
+    assert unpopular(rho=0.75) == {"low"}  # rare has a p(i) of just that
 
 
 def test_minor_domains_that_lack_nothing_get_rows_alike():
