@@ -81,10 +81,10 @@ def test_a_larger_budget_goes_on_and_the_grid_ends_it(search, trained):
 def test_a_killed_search_goes_on_with_the_trial_it_was_in(search, trained, monkeypatch):
     real = trainer.train
 
-    def killed(*arguments):
+    def killed(*arguments, **options):
         if len(trained) == 1:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(trainer, "train", killed)
     with pytest.raises(KeyboardInterrupt):
