@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from models.settings import LearningSettings, ModelSettings
-from pipeline.bench import learning, quality, suite
+from pipeline.bench import domains, learning, quality, suite
 from pipeline.bench.cell import KEYS, CellSpec
 from pipeline.bench.prepare import Prepared
 from pipeline.bench.suite import load_suite
@@ -172,3 +172,17 @@ def test_a_result_of_other_settings_is_not_taken(bench):
     assert store.result(spec) is not None
     learning = spec.learning.model_copy(update={"batch_size": 256})
     assert store.result(spec.model_copy(update={"learning": learning})) is None
+
+
+def test_more_domains_than_time_or_memory_allow_are_not_measured():
+    def row(domains, ms, mb):
+        return {"domains": domains, "same_batch_ms": ms, "peak_mb": mb}
+
+    steady = [row(10, 50, 1000), row(100, 51, 1010)]
+    assert not domains.too_slow(steady) and not domains.too_large(steady, 10_000)
+    assert not domains.too_large(steady[:1], 10_000)
+    slow = [row(10, 60, 1000), row(100, 420, 1500)]  # 7 times: 2,940 ms at the next count
+    assert domains.too_slow(slow)
+    per_domain = domains.memory_mib() / 9000
+    large = [row(10, 50, 1000), row(1000, 50, 1000 + 990 * per_domain)]
+    assert domains.too_large(large, 10_000) and not domains.too_large(large, 5_000)
