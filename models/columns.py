@@ -76,3 +76,23 @@ class Columns:
         """Yield all rows in their order, `(batch, ...)` by name, the last batch shorter."""
         for first in range(0, self.rows, batch_size):
             yield {name: array[first : first + batch_size] for name, array in self.arrays.items()}
+
+
+def joined(first: Columns, second: Columns) -> Columns:
+    """Return the rows of both, those of the first before those of the second within each domain.
+
+    Args:
+        first, second: of the same inputs; the arrays of the result are in memory.
+    """
+    counts = np.diff(first.offsets), np.diff(second.offsets)
+    offsets = np.concatenate([[0], np.cumsum(counts[0] + counts[1])])
+    places = [
+        np.arange(rows.rows) + np.repeat(offsets[:-1] + before - rows.offsets[:-1], own)
+        for rows, own, before in ((first, counts[0], 0), (second, counts[1], counts[0]))
+    ]
+    arrays = {}
+    for name, array in first.arrays.items():
+        arrays[name] = np.empty((offsets[-1], *array.shape[1:]), array.dtype)
+        for rows, place in zip((first, second), places, strict=True):
+            arrays[name][place] = rows.arrays[name]
+    return Columns(arrays, offsets)

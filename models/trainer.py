@@ -134,7 +134,7 @@ def train(
         method.load_state(state.method)
     writer = tf.summary.create_file_writer(str(logs))
     while _goes_on(learning, state) or _next_phase(method, state):
-        measured = _epoch(method, state, work) | validation.measure(steps)
+        measured = _epoch(method, state, work) | validation.measure(steps) | method.figures()
         measured["domains_left_out"] = validation.left_out
         measured["domains_skipped"] = [method.name_of(domain) for domain in sorted(method.skipped)]
         state.history.append(measured)

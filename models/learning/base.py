@@ -41,6 +41,7 @@ class LearningMethod:
         batch_size: rows per step.
         seed: of everything random; with the epoch's number it decides the order of the rows, so that a
             resumed training goes the same way as an uninterrupted one.
+        augmented: rows made up for domains that have few, if any.
 
     Attributes:
         steps: the compiled primitives of the model.
@@ -52,10 +53,20 @@ class LearningMethod:
     class Settings(Settings):
         """A method's own settings; the defaults are the paper's."""
 
-    def __init__(self, settings: Any, model, optimizer, columns: Columns, batch_size: int, seed: int):
+    def __init__(
+        self,
+        settings: Any,
+        model,
+        optimizer,
+        columns: Columns,
+        batch_size: int,
+        seed: int,
+        augmented: Columns | None = None,
+    ):
         self.settings = settings
         self.model = model
         self.columns = columns
+        self.augmented = augmented
         self.batch_size = batch_size
         self.seed = seed
         self.outer = 0
@@ -98,6 +109,10 @@ class LearningMethod:
         """Take back what `state` returned."""
         self.phase, self.outer = (int(number) for number in state[0])
         self.skipped = {int(domain) for domain in state[1]}
+
+    def figures(self) -> dict:
+        """Return what the method says about the epoch just trained, as plain values for its history."""
+        return {}
 
     def generator(self, *numbers: int) -> np.random.Generator:
         """Return the random generator of an epoch, or of one part of it."""
