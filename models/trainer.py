@@ -152,11 +152,14 @@ def train(
     return state.history
 
 
-def create_method(model, columns: Columns, learning: LearningSettings) -> LearningMethod:
+def create_method(
+    model, columns: Columns, learning: LearningSettings, augmented: Columns | None = None
+) -> LearningMethod:
     """Return the learning method of a config, with the compiled primitives it stands on.
 
     Args:
         model: a built model. columns: the training rows. learning: how to train.
+        augmented: rows made up for domains that have few, if any.
 
     Raises:
         ValueError: unknown method or setting, or one that does not fit the model.
@@ -164,7 +167,7 @@ def create_method(model, columns: Columns, learning: LearningSettings) -> Learni
     entry = find("learning", learning.method)
     settings = own_settings(entry, learning.settings)
     optimizer = create_optimizer(learning)
-    return entry.cls(settings, model, optimizer, columns, learning.batch_size, learning.seed)
+    return entry.cls(settings, model, optimizer, columns, learning.batch_size, learning.seed, augmented)
 
 
 def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:

@@ -12,6 +12,7 @@ from models.backend.base import NAN, NonFiniteLossError, is_stored
 from models.batches import DomainBatches, chunks, domain_batches, packed
 from models.columns import Columns
 from models.domain_parameters import DomainParameters
+from models.settings import ModelSettings
 from schema.base import Settings
 
 
@@ -52,6 +53,14 @@ class LearningMethod:
 
     class Settings(Settings):
         """A method's own settings; the defaults are the paper's."""
+
+    @classmethod
+    def check_model(cls, model: ModelSettings) -> None:
+        """Check that the method can train such a model.
+
+        Raises:
+            ValueError: it cannot; says why.
+        """
 
     def __init__(
         self,
