@@ -69,6 +69,7 @@ def run(
             suite=label,
             model=model_settings(name, suite, config),
             learning=learning_settings(method, suite, config, seed),
+            learning_name=method,
             evaluation=config.evaluation,
             data=prepared.folder,
             work=folder / "work" / f"{name}-{method}-{seed}",
@@ -115,9 +116,11 @@ def model_settings(name: str, suite: Suite, config: Config) -> ModelSettings:
     return config.model.model_copy(update=values)
 
 
-def learning_settings(method: str, suite: Suite, config: Config, seed: int) -> LearningSettings:
-    """Return the settings of a learning method in a suite."""
-    own = suite.learning.get(method, {})
+def learning_settings(name: str, suite: Suite, config: Config, seed: int) -> LearningSettings:
+    """Return the settings of a learning method, or of a variant of one, in a suite."""
+    variant = dict(suite.variants.get(name, {}))
+    method = variant.pop("method", name)
+    own = {**suite.learning.get(method, {}), **variant}
     if method == config.learning.method:
         own = {**own, **config.learning.settings}
     return config.learning.model_copy(update={"method": method, "settings": own, "seed": seed})
