@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from models.columns import joined
+from models.columns import join
 from models.learning.base import LearningMethod
 from models.mask_search import BatchedSearch, Schedule, SequentialSearch, Trials, gates_of_all, write_masks
 from models.masks import MaskSpace
@@ -81,9 +81,7 @@ class HEMP(LearningMethod):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         extra = self.augmented if self.settings.augmented else None
-        self._rows = self.columns if extra is None else joined(self.columns, extra)
-        # A domain's own rows come first among those of A_d.
-        self._own = np.diff(self.columns.offsets)
+        self._rows = self.original if extra is None else join(self.original, extra)
         form = BatchedSearch if self.settings.searched == "experts" else SequentialSearch
         self._search = form(self.steps, self._rows)
         self._gates = self.steps.compiled(lambda: gates_of_all(self.model.experts))
@@ -103,7 +101,8 @@ class HEMP(LearningMethod):
         """Give every domain the best of its candidates."""
         started, settings = time.monotonic(), self.settings
         random = self.generator(self.searches, 1)
-        domains = np.array([d for d in self.known_domains() if d not in self.skipped])
+        own = np.diff(self.original.offsets)
+        domains = np.array([d for d in self.known_domains() if own[d] and d not in self.skipped])
         gates = self._gate_sum[domains] / self.calls
         s0 = max(settings.s, settings.s0 * settings.decay**self.searches)
         candidates = self.space.candidates(gates, settings.z, s0, settings.flip, random)
@@ -125,7 +124,8 @@ class HEMP(LearningMethod):
         rows = self.settings.rows or self.batch_size
         first, size = self._rows.offsets[domains], np.diff(self._rows.offsets)[domains]
         train = first + (random.random((self.settings.k, rows, len(domains))) * size).astype(int)
-        judge = [np.resize(random.permutation(self._own[d]), rows) for d in domains]
+        own = np.diff(self.original.offsets)[domains]  # which come first among the rows of a domain
+        judge = [np.resize(random.permutation(n), rows) for n in own]
         return Trials(domains, train.swapaxes(1, 2), first[:, None] + judge)
 
     def _note(self, domains: np.ndarray, losses: np.ndarray, best: np.ndarray, seconds: float) -> None:

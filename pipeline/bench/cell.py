@@ -64,9 +64,10 @@ def measure(spec: CellSpec) -> dict:
 
     features, columns = Prepared(spec.data).load()
     model = new_model(features, spec.model, spec.learning, columns["train"], columns["validation"])
-    history = train(
-        model, columns["train"], columns["validation"], spec.learning, spec.work, spec.work / "logs"
-    )
+    rows, augmented = columns["train"], columns["augmented"]
+    places = (spec.work, spec.work / "logs")
+    history = train(model, rows, columns["validation"], spec.learning, *places, augmented=augmented)
+    trained = rows.rows + (augmented.rows if augmented and spec.learning.train_on_augmented else 0)
     test = columns["test"]
     scores = predict(create_steps(model, keras.optimizers.Adam()), test)
     labels = np.asarray(test.arrays[LABEL])
@@ -91,7 +92,7 @@ def measure(spec: CellSpec) -> dict:
         "by_domain": by_domain,
         "seconds": round(seconds, 2),
         "search_seconds": round(sum(s["seconds"] for epoch in history for s in epoch.get("searches", ())), 2),
-        "samples_per_s": round(columns["train"].rows * len(history) / seconds),
+        "samples_per_s": round(trained * len(history) / seconds),
         "peak_mb": round(peak_mib()),
         "parameters": int(sum(np.prod(weight.shape) for weight in weights)),
         "epochs": len(history),
