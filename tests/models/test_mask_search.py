@@ -14,10 +14,10 @@ def small(**own):
     return small_model("aread", dropout=0.0, base_settings=base, **own)
 
 
-def hemp(model, columns, augmented=None, **own):
+def hemp(model, columns, extra=None, **own):
     values = {"warm_up": 2, "m": 100, "z": 3, "k": 2, "rows": 16, "alpha": 0.2, "s": 0.2, **own}
     learning = LearningSettings(method="hemp", settings=values, batch_size=64, learning_rate=0.02)
-    return create_method(model, columns, learning, augmented)
+    return create_method(model, columns, learning, extra)
 
 
 def some_trials(columns, space, k=3, rows=16):
@@ -137,7 +137,7 @@ def test_masks_come_back_with_the_weights_and_the_searches_with_the_state(tmp_pa
             list(method.epoch(1))
     for a, b in zip(whole.steps.snapshot(), killed.steps.snapshot(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert whole.searches == killed.searches > 2
+    assert whole.searches == killed.searches == 2
     whole.model.save_weights(tmp_path / "model.weights.h5")
     other = small()
     other.load_weights(tmp_path / "model.weights.h5")
