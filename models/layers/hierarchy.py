@@ -141,6 +141,7 @@ class ExpertHierarchy(keras.layers.Layer):
             The logits of all experts of the last level, `(groups, rows, N_L)`.
         """
         values = self._by_variable(weights)
+        x = ops.expand_dims(x, 1)  # (groups, 1 or experts, rows, width)
         last = len(self.experts) - 1
         for level, layers in enumerate(self.experts):
             if level:
@@ -149,9 +150,7 @@ class ExpertHierarchy(keras.layers.Layer):
                 share = weighted / ops.where(total > 0, total, 1.0)
                 x = ops.einsum("gin,girw->gnrw", ops.cast(share, x.dtype), x)
             for i, (kernel, bias) in enumerate(layers):
-                lead = "g" if len(values(kernel).shape) == 4 else ""
-                each = "" if level == i == 0 else "n"  # the first level's experts read the same
-                x = ops.einsum(f"g{each}rw,{lead}nwo->gnro", x, ops.cast(values(kernel), x.dtype))
+                x = ops.matmul(x, ops.cast(values(kernel), x.dtype))
                 x = x + ops.expand_dims(ops.cast(values(bias), x.dtype), -2)
                 if level < last or i < len(layers) - 1:
                     x = self._drop(ops.relu(x), training=training)
