@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import config as configs
+from pipeline import expert_masks
 from pipeline.config import Config
 from pipeline.run_folder import RunFolder, read_json
 
@@ -52,6 +53,7 @@ class Results:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures for machines, as `mdr report --json` prints them."""
+        masks = expert_masks.read(self.history)
         return {
             "model": self.config.model.architecture,
             "blessed": self.blessed,
@@ -60,6 +62,7 @@ class Results:
             "domains": self.metrics["domains"],
             "baseline": self.metrics.get("baseline"),
             "verdict": self.verdict,
+            "masks": masks and masks.figures(),
             "components": {
                 name: {key: component[key] for key in ("state", "seconds", "rows")}
                 for name, component in self.record["components"].items()
