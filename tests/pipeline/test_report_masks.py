@@ -151,7 +151,7 @@ def test_without_a_search_the_page_says_nothing_of_experts(tmp_path):
 def test_an_exported_epoch_before_any_search_uses_all_experts(tmp_path):
     history = [epoch(1, 0.7), epoch(2, 0.6, search(10, a="110000", b=note("111111", None, [None])))]
     page = page_of(history, tmp_path)
-    assert "before the first search: every domain uses all experts" in page
+    assert "before the first search: every domain uses all" in page
     assert "Active experts" not in page
     assert "the mask stayed as it was: b." in page
     told = read(history).figures()
