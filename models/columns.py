@@ -78,21 +78,9 @@ class Columns:
             yield {name: array[first : first + batch_size] for name, array in self.arrays.items()}
 
 
-def joined(first: Columns, second: Columns) -> Columns:
-    """Return the rows of both, those of the first before those of the second within each domain.
-
-    Args:
-        first, second: of the same inputs; the arrays of the result are in memory.
-    """
-    counts = np.diff(first.offsets), np.diff(second.offsets)
-    offsets = np.concatenate([[0], np.cumsum(counts[0] + counts[1])])
-    places = [
-        np.arange(rows.rows) + np.repeat(offsets[:-1] + before - rows.offsets[:-1], own)
-        for rows, own, before in ((first, counts[0], 0), (second, counts[1], counts[0]))
-    ]
-    arrays = {}
-    for name, array in first.arrays.items():
-        arrays[name] = np.empty((offsets[-1], *array.shape[1:]), array.dtype)
-        for rows, place in zip((first, second), places, strict=True):
-            arrays[name][place] = rows.arrays[name]
-    return Columns(arrays, offsets)
+def join(first: Columns, second: Columns) -> Columns:
+    """Return the rows of both, in memory, sorted by domain; within one, those of the first come first."""
+    domains = range(len(first.offsets) - 1)
+    parts = [part.of_domain(domain) for domain in domains for part in (first, second)]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in first.arrays}
+    return Columns(arrays, first.offsets + second.offsets)

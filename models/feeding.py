@@ -18,6 +18,10 @@ READ_ROWS = 8192  # tf.Examples parsed in one call
 SORT_ROWS = 1 << 20  # rows of a column that are sorted at a time
 
 
+class NoRowsError(ValueError):
+    """A split has no rows."""
+
+
 def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
     """Return the rows of transformed examples, decoded once into a cache folder.
 
@@ -27,7 +31,7 @@ def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
         cache: folder of the columns; made if absent, and taken as it is if present.
 
     Raises:
-        ValueError: the files hold no row.
+        NoRowsError: the files hold no row.
     """
     if not cache.is_dir():
         beside = cache.with_name(f".{cache.name}.{uuid.uuid4().hex}")
@@ -41,6 +45,14 @@ def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
     names = json.loads((cache / "columns.json").read_text(encoding="utf-8"))
     arrays = {name: np.load(cache / f"{i}.npy", mmap_mode="r") for i, name in enumerate(names)}
     return Columns(arrays, np.load(cache / "offsets.npy"))
+
+
+def load_columns_if_any(files: list[str], spec: FeatureSpec, cache: Path) -> Columns | None:
+    """Return what `load_columns` does, None where there is no row."""
+    try:
+        return load_columns(files, spec, cache)
+    except NoRowsError:
+        return None
 
 
 def _decode(files: list[str], spec: FeatureSpec, folder: Path) -> None:
@@ -68,7 +80,7 @@ def _decode(files: list[str], spec: FeatureSpec, folder: Path) -> None:
             for spool, (name, kind) in zip(opened, types.items(), strict=True):
                 spool.write(np.ascontiguousarray(values[name].numpy().astype(kind)))
     if not sizes.any():
-        raise ValueError(f"no rows in {', '.join(files) or 'an empty list of files'}.")
+        raise NoRowsError(f"no rows in {', '.join(files) or 'an empty list of files'}.")
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     domain = np.memmap(spools[list(features).index(spec.domain)], np.int32, "r")
     for i, (name, kind) in enumerate(types.items()):

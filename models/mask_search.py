@@ -210,6 +210,6 @@ def gates_of_all(hierarchy) -> list:
 def write_masks(hierarchy, space: MaskSpace, domains: np.ndarray, masks: np.ndarray) -> None:
     """Set the masks of some domains `(n,)` to `(n, edges)`."""
     for variable, level in zip(hierarchy.masks, space.levels(masks), strict=True):
-        all_of_them = np.array(variable)
+        all_of_them = np.array(variable.numpy())
         all_of_them[domains] = level
         variable.assign(all_of_them)

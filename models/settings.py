@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 
 from schema.base import Settings
 
+AUGMENTED = "augmented"  # the split of rows that were made from training rows
+
 
 class ModelSettings(Settings):
     """Which model is built.
@@ -39,6 +41,7 @@ class LearningSettings(Settings):
         batch_size: rows per step. epochs: passes over the training split at most.
         patience: epochs without a better mean domain AUC of the validation split before training stops.
         min_domain_rows: validation domains with fewer rows are left out of that mean.
+        train_on_augmented: whether the augmented rows, if the config makes any, join the training rows.
         seed: of weights, order of rows and dropout.
     """
 
@@ -50,6 +53,7 @@ class LearningSettings(Settings):
     epochs: int = Field(20, ge=1)
     patience: int = Field(2, ge=1)
     min_domain_rows: int = Field(20, ge=2)
+    train_on_augmented: bool = False
     seed: int = Field(0, ge=0)
 
 

@@ -1,16 +1,13 @@
 """The `run_fn` of TFX's Trainer: from transformed examples to the best model's SavedModel."""
 
-import hashlib
 import json
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from models import checkpoint
 from models.architectures.base import MultiDomainModel, create_model
@@ -19,14 +16,13 @@ from models.checkpoint import TrainingState
 from models.columns import Columns
 from models.export import export
 from models.features import FeatureSpec
-from models.feeding import load_columns
 from models.grouping import cluster_domains
+from models.inputs import Inputs
 from models.learning.base import LearningMethod
 from models.registry import find, own_settings
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
 from schema import progress
-from schema.log_schema import LogSchema
 
 REPORT_SECONDS = 0.5
 SAVE_SECONDS = 60  # between saves at outer steps, besides that of every epoch
@@ -44,36 +40,12 @@ def run_fn(fn_args) -> None:
     model = new_model(given.spec, given.model, given.learning, given.train, given.validation)
     logs = Path(fn_args.model_run_dir)
     logs.mkdir(parents=True, exist_ok=True)
-    history = train(model, given.train, given.validation, given.learning, given.work, logs)
+    history = train(
+        model, given.train, given.validation, given.learning, given.work, logs, augmented=given.augmented
+    )
     export(model, given.transform, given.log, fn_args.serving_model_dir)
     (logs / "history.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     shutil.rmtree(given.work)
-
-
-class Inputs:
-    """What TFX hands to a training or a tuning: settings, and the transformed rows as columns.
-
-    Args:
-        fn_args: see `run_fn`.
-
-    Attributes:
-        log, model, learning: the settings. transform: output of the Transform component.
-        spec: the model's inputs. train, validation: the columns of the two splits.
-        work: folder for the state of what is unfinished; its name stands for settings, code and rows.
-    """
-
-    def __init__(self, fn_args):
-        config = fn_args.custom_config
-        self.log = LogSchema.model_validate_json(config["log"])
-        self.model = ModelSettings.model_validate_json(config["model"])
-        self.learning = LearningSettings.model_validate_json(config["learning"])
-        self.transform = tft.TFTransformOutput(fn_args.transform_graph_path)
-        self.spec = FeatureSpec.from_transform(self.log, self.transform)
-        train_files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
-        place = config.get("checkpoints") or tempfile.mkdtemp()
-        self.work = Path(place) / _key(config, train_files + validation_files)
-        self.train = load_columns(train_files, self.spec, self.work / "train")
-        self.validation = load_columns(validation_files, self.spec, self.work / "validation")
 
 
 def new_model(
@@ -104,6 +76,7 @@ def train(
     learning: LearningSettings,
     work: Path,
     logs: Path,
+    augmented: Columns | None = None,
 ) -> list[dict]:
     """Train a model until it stops getting better, and leave it with its best weights.
 
@@ -115,6 +88,7 @@ def train(
         learning: how to train.
         work: folder of this training's checkpoint.
         logs: folder of the TensorBoard logs.
+        augmented: rows made from training rows, if any; what they are for is the method's and `learning`'s.
 
     Returns:
         What was measured in each epoch.
@@ -122,7 +96,7 @@ def train(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    method = create_method(model, columns, learning)
+    method = create_method(model, columns, learning, augmented)
     steps = method.steps
     validation = Validation(validation_columns, model.spec, learning.min_domain_rows, columns.offsets)
     state = checkpoint.load(work)
@@ -152,11 +126,14 @@ def train(
     return state.history
 
 
-def create_method(model, columns: Columns, learning: LearningSettings) -> LearningMethod:
+def create_method(
+    model, columns: Columns, learning: LearningSettings, augmented: Columns | None = None
+) -> LearningMethod:
     """Return the learning method of a config, with the compiled primitives it stands on.
 
     Args:
         model: a built model. columns: the training rows. learning: how to train.
+        augmented: see `train`.
 
     Raises:
         ValueError: unknown method or setting, or one that does not fit the model.
@@ -164,7 +141,8 @@ def create_method(model, columns: Columns, learning: LearningSettings) -> Learni
     entry = find("learning", learning.method)
     settings = own_settings(entry, learning.settings)
     optimizer = create_optimizer(learning)
-    return entry.cls(settings, model, optimizer, columns, learning.batch_size, learning.seed)
+    rows = (columns, augmented, learning.train_on_augmented)
+    return entry.cls(settings, model, optimizer, learning.batch_size, learning.seed, *rows)
 
 
 def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:
@@ -238,15 +216,3 @@ def _log(writer, measured: dict) -> None:
         for name, auc in measured["domains"].items():
             tf.summary.scalar(f"domain_auc/{name}", auc)
     writer.flush()
-
-
-def _files(patterns: list[str]) -> list[str]:
-    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-
-
-def _key(config: dict, files: list[str]) -> str:
-    """Return the name of a training: of its settings, its code and its input files."""
-    sizes = [tf.io.gfile.stat(file).length for file in files]
-    named = {name: value for name, value in config.items() if name not in ("checkpoints", "tuning")}
-    text = json.dumps([named, files, sizes], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

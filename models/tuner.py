@@ -11,8 +11,9 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from tfx.components.tuner.component import TunerFnResult
 
+from models.inputs import Inputs
 from models.settings import TuningSettings, with_values
-from models.trainer import Inputs, new_model, train
+from models.trainer import new_model, train
 from schema import progress
 
 SCORE = "mean_domain_auc"
@@ -79,7 +80,8 @@ class GridTuner(keras_tuner.engine.base_tuner.BaseTuner):
         keras.utils.clear_session()
         model = new_model(given.spec, model_settings, learning, given.train, given.validation)
         work = Path(self.get_trial_dir(trial.trial_id))
-        history = train(model, given.train, given.validation, learning, work, work / "logs")
+        rows = (given.train, given.validation)
+        history = train(model, *rows, learning, work, work / "logs", augmented=given.augmented)
         return {SCORE: max(epoch[SCORE] for epoch in history)}
 
     def load_model(self, trial):

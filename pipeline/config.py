@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.data_gate.settings import ChecksSettings
 from components.domain_evaluator.settings import EvaluationSettings
 from components.domain_gate.settings import GateSettings
@@ -59,8 +60,8 @@ class Config(Settings):
     Attributes:
         name: name of the pipeline; small letters, digits and dashes, as Kubeflow asks.
         data: where the logs are. split: what is training, validation and test. log: what a column means.
-        checks: which anomalies stop a run. model, learning: what is trained and how.
-        tuning: what `mdr tune` tries.
+        checks: which anomalies stop a run. augmentation: which rows are made from others; None for none.
+        model, learning: what is trained and how. tuning: what `mdr tune` tries.
         evaluation: what is measured. gate: what a model must reach to be pushed. push: where it goes.
     """
 
@@ -69,6 +70,7 @@ class Config(Settings):
     log: LogSchema
     split: SplitSettings = SplitSettings()
     checks: ChecksSettings = ChecksSettings()
+    augmentation: AugmentationSettings | None = None
     model: ModelSettings = ModelSettings()
     learning: LearningSettings = LearningSettings()
     tuning: TuningSettings = TuningSettings()
@@ -77,6 +79,17 @@ class Config(Settings):
     push: PushSettings = PushSettings()
     beam: BeamSettings = BeamSettings()
     kubeflow: KubeflowSettings = KubeflowSettings()
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self):
+        if self.augmentation and self.log.item is None:
+            raise ValueError("augmentation needs log.item: an item's popularity decides what is augmented.")
+        tried = self.tuning.grid.get("learning.train_on_augmented", ())
+        if self.augmentation is None and (self.learning.train_on_augmented or any(tried)):
+            raise ValueError(
+                "learning.train_on_augmented needs augmentation: without it there are no such rows."
+            )
+        return self
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -7,18 +7,19 @@ from pathlib import Path
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
 
+from components.counterfactual_augmenter.component import CounterfactualAugmenter
 from components.data_gate.component import DataGate
 from components.domain_evaluator.component import DomainEvaluator
 from components.domain_gate.component import DomainGate
 from components.item_popularity.component import ItemPopularity
 from components.latest_blessed_model.component import LatestBlessedModel
 from components.log_example_gen.component import LogExampleGen
+from components.log_example_gen.settings import SPLITS
 from components.log_schema_gen.component import LogSchemaGen
 from components.model_pusher.component import ModelPusher
+from models.settings import AUGMENTED
 from pipeline.config import Config
 from pipeline.source import code_version
-
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -91,22 +92,41 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         code=code_version("components/data_gate"),
     )
 
-    # One preprocessing graph for training and serving; nothing is learned from validation and test rows.
+    popularity = ItemPopularity(
+        examples=examples.outputs["examples"], log=log, code=code_version("components/item_popularity")
+    )
+    popularity.add_upstream_node(data_gate)
+
+    # Rows of minor domains, made from those of major ones; without the config's key nobody adds any.
+    rows, splits, train_splits = examples.outputs["examples"], SPLITS, ["train"]
+    augmenters = []
+    if config.augmentation:
+        augmenter = CounterfactualAugmenter(
+            examples=rows,
+            popularity=popularity.outputs["popularity"],
+            log=log,
+            settings=config.augmentation.model_dump_json(),
+            code=code_version(
+                "components/counterfactual_augmenter",
+                "components/item_popularity",
+                "components/log_example_gen",
+            ),
+        )
+        augmenters.append(augmenter)
+        rows = augmenter.outputs["augmented_examples"]
+        splits, train_splits = (*SPLITS, AUGMENTED), ["train", AUGMENTED]
+
+    # One preprocessing graph for training and serving; it learns from training rows only.
     transform = tfx.components.Transform(
-        examples=examples.outputs["examples"],
+        examples=rows,
         schema=schema.outputs["schema"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=list(splits)),
         custom_config={"log": log, "code": code_version("components/transform")},
         disable_statistics=True,
         disable_analyzer_cache=True,
     )
     transform.add_upstream_node(data_gate)
-
-    popularity = ItemPopularity(
-        examples=examples.outputs["examples"], log=log, code=code_version("components/item_popularity")
-    )
-    popularity.add_upstream_node(data_gate)
 
     training = {
         "log": log,
@@ -120,7 +140,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        train_args=tfx.proto.TrainArgs(splits=train_splits),
         eval_args=tfx.proto.EvalArgs(splits=["validation"]),
         custom_config=training,
     )
@@ -131,7 +151,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema.outputs["schema"],
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        train_args=tfx.proto.TrainArgs(splits=train_splits),
         eval_args=tfx.proto.EvalArgs(splits=["validation"]),
         custom_config={**training, "tuning": config.tuning.model_dump_json()},
     )
@@ -170,8 +190,9 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         schema,
         validator,
         data_gate,
-        transform,
         popularity,
+        *augmenters,
+        transform,
         trainer,
         baseline,
         evaluator,

@@ -1,8 +1,11 @@
 """The figures of a finished run, gathered from its artifacts."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from pipeline import config as configs
 from pipeline import expert_masks
@@ -23,6 +26,9 @@ class Results:
         verdict: the gate's rules and whether the model is blessed (components/domain_gate).
         history: per epoch, what the trainer measured on the validation split.
         data_gate: warnings about the data (components/data_gate).
+        augmentation: `rows`, `target`, `reason`, and the tables `moves` and `domains` as lists of rows
+            (components/counterfactual_augmenter), with the rows that a domain `gave` and `got`; None for a
+            run without it.
     """
 
     config: Config
@@ -31,6 +37,7 @@ class Results:
     verdict: dict[str, Any]
     history: list[dict[str, Any]]
     data_gate: list[dict[str, Any]]
+    augmentation: dict[str, Any] | None = None
 
     @property
     def blessed(self) -> bool:
@@ -63,6 +70,7 @@ class Results:
             "baseline": self.metrics.get("baseline"),
             "verdict": self.verdict,
             "masks": masks and masks.figures(),
+            "augmentation": self.augmentation,
             "components": {
                 name: {key: component[key] for key in ("state", "seconds", "rows")}
                 for name, component in self.record["components"].items()
@@ -95,4 +103,24 @@ def load_results(folder: RunFolder) -> Results:
         verdict=read_json(output("DomainGate", "blessing") / "verdict.json"),
         history=read_json(output("Trainer", "model_run") / "history.json"),
         data_gate=read_json(output("DataGate", "gate") / "gate.json"),
+        augmentation=_augmentation(record),
     )
+
+
+def _augmentation(record: dict[str, Any]) -> dict[str, Any] | None:
+    component = record["components"].get("CounterfactualAugmenter")
+    if component is None:
+        return None
+    output = component["outputs"]["moves"]
+    moves, domains = (
+        pq.read_table(Path(output["uri"]) / f"{name}.parquet").to_pylist() for name in ("moves", "domains")
+    )
+    gave, got = Counter(), Counter()
+    for move in moves:
+        gave[move["source"]] += move["rows"]
+        got[move["target"]] += move["rows"]
+    return {
+        **{name: output["properties"][name] for name in ("rows", "target", "reason")},
+        "moves": moves,
+        "domains": [{**d, "gave": gave[d["domain"]], "got": got[d["domain"]]} for d in domains],
+    }

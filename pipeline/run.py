@@ -44,7 +44,7 @@ def run(config: Config, folder: RunFolder, console: Console, until: str = "") ->
         config: the checked config.
         folder: where everything of the run goes; what an earlier run left there is reused.
         console: where the progress is shown.
-        until: the last component to run, such as `ItemPopularity`; empty for all.
+        until: the last component to run, such as `Transform`; empty for all.
 
     Raises:
         ConfigError: the data does not fit the config; nothing was started.
@@ -76,7 +76,8 @@ def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
     data = fingerprint(config.data)
     code = code_version("models", "components")
-    made_of = json.dumps([values["split"], values["log"], values["model"], values["learning"], data, code])
+    named = [values[key] for key in ("split", "log", "augmentation", "model", "learning")]
+    made_of = json.dumps([*named, data, code])
     run_key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     push = Path(config.push.path) if config.push.path else folder.serving
     served = latest_version(push, run_key)

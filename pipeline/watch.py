@@ -44,7 +44,7 @@ class Watch:
                     figures["ended"] = event["at"]
                 if not self._console.is_terminal and name != "start":
                     self._say(self._line(name))
-            elif not self._console.is_terminal and "validated" in event:
+            elif not self._console.is_terminal and event.keys() & {"validated", "warning"}:
                 self._say(f"  {name}: {note(figures)}")
 
     @property
@@ -104,4 +104,6 @@ def note(figures: dict) -> str:
     parts += [f"{words} {figures[name]:.4f}" for name, words in groups.items() if name in figures]
     if "skipped" in figures:
         parts.append(f"left out, their loss was not finite: {figures['skipped']}")
+    if "warning" in figures:
+        parts.append(figures["warning"])
     return " · ".join(parts)

@@ -76,7 +76,8 @@ def pipeline_run(tmp_path_factory) -> PipelineRun:
     sample = mdr("sample", "--out", place / "sample", "--rows", "8000", "--domains", "6", "--days", "6")
     assert sample.returncode == 0, sample.stderr
     config, folder = place / "sample" / "config.yaml", place / "run"
-    settings = ("--set=learning.epochs=2", "--set=learning.batch_size=256")
+    changes = ("learning.epochs=2", "learning.batch_size=256", "augmentation.rho=0.4")
+    settings = tuple(f"--set={change}" for change in changes)
     arguments = ["run", "--config", config, "--out", folder, *settings]
     killed_at = kill_when_running(arguments, folder, "Transform")
     return PipelineRun(folder, config, settings, killed_at, mdr(*arguments))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -77,11 +78,18 @@ def add_up(tables: list[pa.Table], keys: tuple[str, ...] = ("item", "domain")) -
 
 def count_file(path: str, log: LogSchema) -> pa.Table:
     """Count the rows of one file of tf.Examples."""
-    return add_up([COUNTS.empty_table(), *map(_count_batch, _read_columns(path, log))])
+    return add_up([COUNTS.empty_table(), *(_count_batch(rows) for _, rows in read_rows(path, log))])
 
 
-def _read_columns(path: str, log: LogSchema) -> Iterator[pa.Table]:
-    """Decode item, domain and label of the rows that have all three, a batch at a time."""
+def read_rows(path: str, log: LogSchema) -> Iterator[tuple[np.ndarray, pa.Table]]:
+    """Yield the rows of a file that have an item, a domain and a label, a batch at a time in their order.
+
+    Args:
+        path: a gzipped TFRecord file of tf.Examples. log: what each column means.
+
+    Yields:
+        The serialized rows, `(rows,)` of bytes, and the columns `item`, `domain` and `positives` (the label).
+    """
     schema = schema_pb2.Schema()
     names = {"item": log.item, "domain": log.domain, "positives": LABEL}
     for name in names.values():
@@ -92,7 +100,8 @@ def _read_columns(path: str, log: LogSchema) -> Iterator[pa.Table]:
         lists = {key: batch.column(name) for key, name in names.items()}
         lengths = [pc.fill_null(pc.list_value_length(column), 0) for column in lists.values()]
         whole = pc.greater(pc.min_element_wise(*lengths), 0)
-        yield pa.table({key: pc.list_element(column.filter(whole), 0) for key, column in lists.items()})
+        rows = pa.table({key: pc.list_element(column.filter(whole), 0) for key, column in lists.items()})
+        yield records[whole.to_numpy(zero_copy_only=False)], rows
 
 
 def _count_batch(rows: pa.Table) -> pa.Table:

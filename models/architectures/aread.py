@@ -40,6 +40,14 @@ class AREAD(MultiDomainModel):
         dropout: float = 0.2
 
         @model_validator(mode="after")
+        def _base_is_possible(self):
+            entry = find("architectures", self.base)
+            if entry.cls.represent is MultiDomainModel.represent:
+                raise ValueError(f"{self.base} cannot be the base of aread; mmoe, dcn or ple can")
+            own_settings(entry, self.base_settings)
+            return self
+
+        @model_validator(mode="after")
         def _has_units_for_each_level(self):
             if len(self.n_experts) != len(self.expert_units):
                 raise ValueError(
@@ -50,8 +58,6 @@ class AREAD(MultiDomainModel):
     def assemble(self, settings):
         """Make the base, without embedding and output of its own, and the experts."""
         entry = find("architectures", settings.base)
-        if entry.cls.represent is MultiDomainModel.represent:
-            raise ValueError(f"{settings.base} cannot be the base of aread; mmoe, dcn or ple can.")
         # What is never called of the base, such as its towers, is never built and has no weights.
         names = self.spec.domains[: self.n_domains - 1]  # of the groups, where groups stand for domains
         self.base = entry.cls(

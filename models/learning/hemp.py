@@ -6,8 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from models.architectures.aread import AREAD
-from models.columns import joined
+from models.columns import join
 from models.learning.base import LearningMethod
 from models.mask_search import BatchedSearch, Schedule, SequentialSearch, Trials, gates_of_all, write_masks
 from models.masks import MaskSpace
@@ -62,18 +61,19 @@ class HEMP(LearningMethod):
         searched: Literal["experts", "all"] = "experts"
         augmented: bool = True
 
-    def prepare(self, model):
-        """Check that the model has masks, one for each domain.
-
-        Raises:
-            ValueError: it has none, or one for a group of domains.
-        """
-        if not isinstance(model, AREAD):
-            raise ValueError(f"hemp looks for the masks of the architecture aread; {model.name} has none.")
-        if model.domain_group is not None:
+    @classmethod
+    def check_model(cls, model):
+        """Check that the model has masks, one for each domain; see `LearningMethod.check_model`."""
+        if model.architecture != "aread":
+            raise ValueError(f"hemp looks for the masks of aread; {model.architecture} has none.")
+        if model.domain_groups:
             raise ValueError("hemp gives every domain a mask of its own: set model.domain_groups to 0.")
+
+    def prepare(self, model):
+        """Begin to remember the gates."""
         self.space = MaskSpace(model.experts.n_experts)
         self.trained = self.searches = self.calls = 0
+        self.due = self.settings.warm_up  # batches trained when the next search begins
         self._gate_sum = np.zeros((model.n_domains, self.space.edges))
         self._done: list[dict] = []
         return None
@@ -81,9 +81,7 @@ class HEMP(LearningMethod):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         extra = self.augmented if self.settings.augmented else None
-        self._rows = self.columns if extra is None else joined(self.columns, extra)
-        # A domain's own rows come first among those of A_d.
-        self._own = np.diff(self.columns.offsets)
+        self._rows = self.original if extra is None else join(self.original, extra)
         form = BatchedSearch if self.settings.searched == "experts" else SequentialSearch
         self._search = form(self.steps, self._rows)
         self._gates = self.steps.compiled(lambda: gates_of_all(self.model.experts))
@@ -96,14 +94,15 @@ class HEMP(LearningMethod):
             self.trained += -(-trained.rows // self.batch_size)
             self._gate_sum += self.space.flat(self._gates())
             self.calls += 1
-            if self.trained >= self.settings.warm_up + self.searches * self.settings.m:
+            if self.trained >= self.due:
                 self.search()
 
     def search(self) -> None:
         """Give every domain the best of its candidates."""
         started, settings = time.monotonic(), self.settings
         random = self.generator(self.searches, 1)
-        domains = np.array([d for d in self.known_domains() if d not in self.skipped])
+        own = np.diff(self.original.offsets)
+        domains = np.array([d for d in self.known_domains() if own[d] and d not in self.skipped])
         gates = self._gate_sum[domains] / self.calls
         s0 = max(settings.s, settings.s0 * settings.decay**self.searches)
         candidates = self.space.candidates(gates, settings.z, s0, settings.flip, random)
@@ -116,6 +115,7 @@ class HEMP(LearningMethod):
         self.model.masks_in_use.assign(True)
         self._note(domains, losses, best, time.monotonic() - started)
         self.searches += 1
+        self.due = self.trained + settings.m
         self.calls = 0
         self._gate_sum[:] = 0
 
@@ -124,11 +124,12 @@ class HEMP(LearningMethod):
         rows = self.settings.rows or self.batch_size
         first, size = self._rows.offsets[domains], np.diff(self._rows.offsets)[domains]
         train = first + (random.random((self.settings.k, rows, len(domains))) * size).astype(int)
-        judge = [np.resize(random.permutation(self._own[d]), rows) for d in domains]
+        own = np.diff(self.original.offsets)[domains]  # which come first among the rows of a domain
+        judge = [np.resize(random.permutation(n), rows) for n in own]
         return Trials(domains, train.swapaxes(1, 2), first[:, None] + judge)
 
     def _note(self, domains: np.ndarray, losses: np.ndarray, best: np.ndarray, seconds: float) -> None:
-        masks = self.space.flat([np.array(mask) for mask in self.model.experts.masks])[domains]
+        masks = self.space.flat([mask.numpy() for mask in self.model.experts.masks])[domains]
         about = {
             self.name_of(domain): {
                 "density": round(float(density), 4),
@@ -148,13 +149,14 @@ class HEMP(LearningMethod):
 
     def state(self):
         """Return what `LearningMethod.state` does, and where the searches stand."""
-        return [*super().state(), np.array([self.trained, self.searches, self.calls]), self._gate_sum.copy()]
+        counts = np.array([self.trained, self.due, self.searches, self.calls])
+        return [*super().state(), counts, self._gate_sum.copy()]
 
     def load_state(self, state):
         """Take back what `state` returned."""
         *others, counts, self._gate_sum = state
         super().load_state(others)
-        self.trained, self.searches, self.calls = (int(number) for number in counts)
+        self.trained, self.due, self.searches, self.calls = map(int, counts)
 
 
 def _plain(loss: float) -> float | None:

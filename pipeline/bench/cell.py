@@ -26,13 +26,15 @@ class CellSpec(Settings):
     """What a cell is made of.
 
     Attributes:
-        suite: its name. model, learning: what is trained and how. evaluation: which domains are judged.
+        suite: its name. model, learning: what is trained and how. learning_name: of the method or variant.
+        evaluation: which domains are judged.
         data: folder of the prepared columns. work: folder for the checkpoint of an unfinished training.
     """
 
     suite: str
     model: ModelSettings
     learning: LearningSettings
+    learning_name: str
     evaluation: EvaluationSettings
     data: Path
     work: Path
@@ -41,7 +43,7 @@ class CellSpec(Settings):
     def name(self) -> str:
         """The cell's name, such as `mmoe+d3 joint seed 0`."""
         model = "+".join([self.model.architecture, *self.model.plugins])
-        return f"{model} {self.learning.method} seed {self.learning.seed}"
+        return f"{model} {self.learning_name} seed {self.learning.seed}"
 
 
 def measure(spec: CellSpec) -> dict:
@@ -62,9 +64,10 @@ def measure(spec: CellSpec) -> dict:
 
     features, columns = Prepared(spec.data).load()
     model = new_model(features, spec.model, spec.learning, columns["train"], columns["validation"])
-    history = train(
-        model, columns["train"], columns["validation"], spec.learning, spec.work, spec.work / "logs"
-    )
+    rows, augmented = columns["train"], columns["augmented"]
+    places = (spec.work, spec.work / "logs")
+    history = train(model, rows, columns["validation"], spec.learning, *places, augmented=augmented)
+    trained = rows.rows + (augmented.rows if augmented and spec.learning.train_on_augmented else 0)
     test = columns["test"]
     scores = predict(create_steps(model, keras.optimizers.Adam()), test)
     labels = np.asarray(test.arrays[LABEL])
@@ -81,14 +84,15 @@ def measure(spec: CellSpec) -> dict:
         "suite": spec.suite,
         "model": spec.model.architecture,
         "plugins": list(spec.model.plugins),
-        "learning": spec.learning.method,
+        "learning": spec.learning_name,
         "seed": spec.learning.seed,
         "auc": overall["auc"],
         "logloss": overall["logloss"],
         **over_domains(by_domain),
         "by_domain": by_domain,
         "seconds": round(seconds, 2),
-        "samples_per_s": round(columns["train"].rows * len(history) / seconds),
+        "search_seconds": round(sum(s["seconds"] for epoch in history for s in epoch.get("searches", ())), 2),
+        "samples_per_s": round(trained * len(history) / seconds),
         "peak_mb": round(peak_mib()),
         "parameters": int(sum(np.prod(weight.shape) for weight in weights)),
         "epochs": len(history),

@@ -18,6 +18,7 @@ from pipeline.bench.options import (
     bench,
     command_line,
     console,
+    keep,
     listed,
 )
 
@@ -123,3 +124,25 @@ def ingest(
         f"CsvExampleGen {figures['stock_rows_per_s']:,.0f} rows/s: {figures['ratio']:.1f} times as fast",
         highlight=False,
     )
+
+
+@bench.command()
+def augmenter(
+    rhos: Annotated[str, typer.Option(help="Thresholds of the popularity p(i).")] = (
+        "0.1,0.15,0.2,0.25,0.3,0.4,0.5,1"
+    ),
+    rows: Annotated[int, typer.Option(help="Impressions to generate.", min=1000)] = 150_000,
+    domains: Annotated[int, typer.Option(help="Domains, in a long tail.", min=2)] = 25,
+    seed: Annotated[int, typer.Option(help="Of the generated logs.")] = 0,
+    docs: Docs = None,
+    as_json: Json = None,
+) -> None:
+    """Look up the true click probability of augmented rows, on generated logs."""
+    from pipeline.bench.augmenter import markdown, run
+
+    with console.status("generates logs") as status:
+        thresholds = [float(rho) for rho in listed(rhos) or []]
+        figures = run(thresholds, rows, domains, seed, lambda row: status.update(f"rho {row['rho']:g} done"))
+    text = markdown(figures, rows, domains, command_line())
+    keep(figures, as_json, text, "augmenter", docs)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

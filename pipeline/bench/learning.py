@@ -22,21 +22,23 @@ class Measured:
 
     Args:
         spec: the model's inputs. columns: the training rows. model, learning: what is trained and how.
+        augmented: the augmented rows, if any.
     """
 
-    def __init__(self, spec, columns, model: ModelSettings, learning: LearningSettings):
+    def __init__(self, spec, columns, model: ModelSettings, learning: LearningSettings, augmented=None):
         from models.architectures.base import create_model
         from models.trainer import create_method
 
         self.rows = columns.rows
-        self._method = create_method(create_model(spec, model, learning.embedding_l2), columns, learning)
+        built = create_model(spec, model, learning.embedding_l2)
+        self._method = create_method(built, columns, learning, augmented)
         self._seconds = {"compiled": 0.0, "feeding": 0.0}
         steps, parameters = self._method.steps, self._method.parameters
         for name in COMPILED:
             self._put_clock(steps, name, "compiled")
         for name in ("_load", "_store") if parameters else ():
             self._put_clock(parameters, name, "compiled")
-        self._put_clock(columns, "take", "feeding")
+        self._put_clock(self._method.columns, "take", "feeding")
         self._epoch = 0
         self.figures: list[dict] = []
 
@@ -84,7 +86,7 @@ def run(
     measured = {}
     for label, learning in learnings.items():
         spec, columns = prepared.load()  # each with columns of its own: they carry a clock
-        measured[label] = Measured(spec, columns["train"], model, learning)
+        measured[label] = Measured(spec, columns["train"], model, learning, columns["augmented"])
         say(f"{label}: the epoch that compiles")
         measured[label].epoch()
     epochs = {label: [] for label in measured}

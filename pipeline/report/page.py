@@ -27,11 +27,13 @@ def write_page(results: Results, path: Path) -> None:
     )
     environment.filters["figure"] = lambda value, digits=4: "–" if value is None else f"{value:.{digits}f}"
     environment.filters["count"] = lambda value: "–" if value is None else f"{int(value):,}"
+    augmentation = results.augmentation or {"rows": 0}
     page = environment.get_template("report.html.j2").render(
         results=results,
         figures=results.figures(),
         plotly=Markup(get_plotlyjs()),
         domain_auc=Markup(plots.domain_auc(results.metrics)),
+        augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
         training=Markup(plots.training(results.history)) if results.history else "",
         experts=masks.section(results.history),
     )

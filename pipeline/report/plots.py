@@ -3,6 +3,7 @@
 import plotly.graph_objects as go
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
+MAX_LABELLED = 15  # columns of a heat map whose cells have room for their numbers
 CONFIG = {"displayModeBar": False, "responsive": True}
 
 
@@ -55,6 +56,32 @@ def training(history: list[dict]) -> str:
         yaxis={"title": "loss"},
         yaxis2={"title": "AUC", "tickformat": ".3f", "overlaying": "y", "side": "right", "showgrid": False},
     )
+    return html(figure)
+
+
+def augmented_rows(augmentation: dict) -> str:
+    """Return the heat map of augmented rows by source and target domain as an HTML fragment."""
+    order = [domain["domain"] for domain in augmentation["domains"]]
+    moved = {(move["source"], move["target"]): move["rows"] for move in augmentation["moves"]}
+    ends = [{move[end] for move in augmentation["moves"]} for end in ("source", "target")]
+    sources, targets = ([name for name in order if name in one] for one in ends)
+    figure = go.Figure()
+    figure.add_heatmap(
+        x=targets,
+        y=sources,
+        z=[[moved.get((source, target), 0) for target in targets] for source in sources],
+        colorscale=[[0, "#ffffff"], [1, BLUE]],
+        zmin=0,
+        zmax=max(moved.values()),
+        xgap=1,
+        ygap=1,
+        texttemplate="%{z:,}" if len(targets) <= MAX_LABELLED else "",
+        colorbar={"title": "rows"},
+        hovertemplate="%{z:,} rows from %{y} to %{x}<extra></extra>",
+    )
+    figure.update_layout(height=160 + 26 * max(len(sources), 3))
+    figure.update_xaxes(title="to", type="category")
+    figure.update_yaxes(title="from", type="category", autorange="reversed")
     return html(figure)
 
 

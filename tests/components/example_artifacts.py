@@ -69,7 +69,7 @@ def run_statistics_gen(examples, folder: Path):
     return statistics
 
 
-def run_transform(examples, schema, log, folder: Path):
+def run_transform(examples, schema, log, folder: Path, splits: tuple[str, ...] = SPLITS):
     """Run the stock Transform as the pipeline does; return its graph and the transformed examples."""
     graph = artifact(standard_artifacts.TransformGraph, folder / "graph")
     transformed = artifact(standard_artifacts.Examples, folder / "examples")
@@ -80,7 +80,7 @@ def run_transform(examples, schema, log, folder: Path):
         {
             "preprocessing_fn": "components.transform.preprocessing.preprocessing_fn",
             "splits_config": proto_utils.proto_to_json(
-                transform_pb2.SplitsConfig(analyze=["train"], transform=SPLITS)
+                transform_pb2.SplitsConfig(analyze=["train"], transform=splits)
             ),
             "custom_config": json_utils.dumps({"log": log.model_dump_json()}),
             "disable_statistics": 1,

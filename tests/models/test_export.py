@@ -1,6 +1,7 @@
 """Feeding and export around the real Transform: the SavedModel answers as the model in memory does."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from models.architectures.base import create_model
 from models.backend import create_steps
 from models.export import DESCRIPTION, WARM_UP, export
 from models.feeding import load_columns
+from models.inputs import Inputs
 from models.settings import LearningSettings, ModelSettings
 from schema.log_schema import LogSchema
 
@@ -130,22 +132,46 @@ def test_weights_that_are_not_finite_are_never_exported(spec, transformed, tmp_p
     assert not (tmp_path / "model").exists()
 
 
-def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
-    learning = LearningSettings(epochs=1, batch_size=100)
-    arguments = SimpleNamespace(
-        custom_config={
+def arguments(transformed, place, **values) -> SimpleNamespace:
+    """What TFX hands to the trainer."""
+    given = {
+        "custom_config": {
             "log": LOG.model_dump_json(),
             "model": ModelSettings(embedding_dim=4).model_dump_json(),
-            "learning": learning.model_dump_json(),
-            "checkpoints": str(tmp_path / "checkpoints"),
+            "learning": LearningSettings(epochs=1, batch_size=100).model_dump_json(),
+            "checkpoints": str(place / "checkpoints"),
         },
-        transform_graph_path=transformed.graph,
-        train_files=transformed.files["train"],
-        eval_files=transformed.files["validation"],
-        serving_model_dir=str(tmp_path / "model"),
-        model_run_dir=str(tmp_path / "logs"),
-    )
-    trainer.run_fn(arguments)
+        "transform_graph_path": transformed.graph,
+        "train_files": transformed.files["train"],
+        "eval_files": transformed.files["validation"],
+        "serving_model_dir": str(place / "model"),
+        "model_run_dir": str(place / "logs"),
+    }
+    return SimpleNamespace(**{**given, **values})
+
+
+def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
+    trainer.run_fn(arguments(transformed, tmp_path))
     assert (tmp_path / "model" / "saved_model.pb").is_file()
     assert json.loads((tmp_path / "logs" / "history.json").read_text())[0]["epoch"] == 1
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_augmented_rows_are_told_from_training_rows_by_their_folder(transformed, tmp_path, empty):
+    split = tmp_path / "Split-augmented"
+    split.mkdir()
+    if empty:
+        tf.io.TFRecordWriter(str(split / "none.gz"), "GZIP").close()
+    else:
+        for file in transformed.files["test"]:
+            shutil.copy(file, split)
+    train = [f"{Path(transformed.files['train'][0]).parent}/*", f"{split}/*"]
+    given = Inputs(arguments(transformed, tmp_path, train_files=train))
+    alone = Inputs(arguments(transformed, tmp_path))
+    assert given.train.rows == alone.train.rows == len(transformed.rows["train"])
+    assert alone.augmented is None and given.work != alone.work
+    if empty:
+        assert given.augmented is None
+    else:
+        assert given.augmented.rows == len(transformed.rows["test"])

@@ -6,6 +6,7 @@ import tensorflow as tf
 from conftest_models import SPEC, make_columns, make_inputs
 
 from models import feeding
+from models.columns import join
 
 
 def write_examples(file, inputs: dict[str, np.ndarray]) -> None:
@@ -33,6 +34,27 @@ def test_columns_are_the_rows_sorted_by_domain_in_their_order_whatever_the_block
         np.testing.assert_array_equal(columns.arrays[name], values[order])
     np.testing.assert_array_equal(columns.offsets, np.searchsorted(inputs["channel"][order], range(5)))
     assert not list((tmp_path / "cache").glob("*.spool"))
+
+
+def test_a_split_without_rows_is_none_where_it_may_be_so(tmp_path):
+    write_examples(tmp_path / "none.gz", {"label": np.zeros(0)})
+    for files in ([], [str(tmp_path / "none.gz")]):
+        assert feeding.load_columns_if_any(files, SPEC, tmp_path / "cache") is None
+        with pytest.raises(feeding.NoRowsError, match="no rows in"):
+            feeding.load_columns(files, SPEC, tmp_path / "cache")
+    assert [file.name for file in tmp_path.iterdir()] == ["none.gz"]
+
+
+def test_joined_columns_hold_the_rows_of_both_by_domain_the_first_ones_first():
+    first, second = make_columns(200), make_columns(50, seed=1)
+    joined = join(first, second)
+    assert joined.rows == 250
+    for domain in range(4):
+        for name, values in joined.of_domain(domain).items():
+            parts = (first.of_domain(domain)[name], second.of_domain(domain)[name])
+            np.testing.assert_array_equal(values, np.concatenate(parts))
+            assert values.dtype == first.arrays[name].dtype
+    np.testing.assert_array_equal(joined.domain_of(np.arange(250)), joined.arrays["channel"])
 
 
 def test_a_mixed_order_holds_every_row_once():

@@ -85,6 +85,21 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
         np.testing.assert_array_equal(variable.numpy(), best)
 
 
+def test_augmented_rows_reach_the_method_and_join_the_training_rows_only_when_asked(place):
+    augmented = make_columns(60, seed=2)
+    apart = trainer.create_method(fresh_model(), TRAIN, LEARNING, augmented)
+    assert apart.augmented is augmented and apart.columns is TRAIN
+    assert trainer.create_method(fresh_model(), TRAIN, LEARNING).augmented is None
+    joining = LEARNING.model_copy(update={"train_on_augmented": True})
+    joined = trainer.create_method(fresh_model(), TRAIN, joining, augmented)
+    assert joined.columns.rows == 660 and joined.augmented is augmented
+    assert trainer.create_method(fresh_model(), TRAIN, joining, None).columns is TRAIN
+    history = trainer.train(fresh_model(), TRAIN, VALIDATION, joining, *place, augmented=augmented)
+    without = trainer.train(fresh_model(), TRAIN, VALIDATION, LEARNING, place[0] / "2", place[1])
+    assert history[0]["loss"] != without[0]["loss"]
+    assert history[0]["steps"] == -(-660 // 64)
+
+
 def relabelled(columns: Columns, label) -> Columns:
     return Columns({**columns.arrays, "label": label.astype("float32")}, columns.offsets)
 

@@ -56,9 +56,9 @@ def trained(monkeypatch):
     """Count the trainings; in the trainer itself, since TFX loads the tuner anew each time."""
     calls, real = [], trainer.train
 
-    def count(*arguments):
+    def count(*arguments, **options):
         calls.append(arguments)
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(trainer, "train", count)
     return calls

@@ -93,6 +93,24 @@ def test_a_learning_method_is_a_cell_like_any_other(bench):
     assert cell["parameters"] > cells[0]["parameters"]  # what the domains add is counted
 
 
+def test_augmented_rows_are_prepared_beside_the_splits_and_trained_on_when_asked(bench):
+    call, (store, cells) = bench
+    changes = ["augmentation.rho=0.4", "augmentation.minor_share=0.1", "learning.train_on_augmented=true"]
+    augmenting, [cell] = call(seeds=1, overrides=changes)
+
+    def columns(folder):
+        [file] = folder.glob("work/shared_bottom-joint-seed-0.spec")
+        return Prepared(CellSpec.model_validate_json(file.read_text()).data).load()[1]
+
+    without, with_rows = columns(store.folder), columns(augmenting.folder)
+    assert without["augmented"] is None
+    assert with_rows["augmented"].rows == pytest.approx(0.1 * with_rows["train"].rows, rel=0.25)
+    assert set(with_rows["augmented"].arrays["label"]) == {1}
+    for split in ("train", "validation", "test"):
+        np.testing.assert_array_equal(with_rows[split].arrays["item_id"], without[split].arrays["item_id"])
+    assert cell["auc"] != cells[0]["auc"]
+
+
 def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
     _, (store, _) = bench
     prepared = Prepared(next(store.folder.parent.rglob("columns-*")))

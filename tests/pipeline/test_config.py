@@ -67,6 +67,14 @@ def test_path_given_by_set_is_relative_to_the_working_directory(write, tmp_path,
         (["name=Not A Name"], ["name", "'Not A Name'"]),
         (["log.label=null"], ["log.label"]),
         (["epochs"], ["'epochs'", "key.subkey=value"]),
+        (["augmentation.rho=0.1"], ["augmentation needs log.item"]),
+        (
+            ["log.item=user_id", "augmentation.rho=1.5"],
+            ["augmentation.rho is 1.5: ", "equal to 1"],
+        ),
+        (["log.item=user_id", "augmentation.rho=null"], ["augmentation", "rho and exposure are both null"]),
+        (["learning.train_on_augmented=true"], ["learning.train_on_augmented needs augmentation"]),
+        (["tuning.grid={learning.train_on_augmented: [true]}"], ["train_on_augmented needs augmentation"]),
     ],
 )
 def test_a_wrong_key_or_value_is_named(write, overrides, words):
@@ -74,6 +82,17 @@ def test_a_wrong_key_or_value_is_named(write, overrides, words):
         load(write(), overrides)
     for word in words:
         assert word in str(error.value)
+
+
+def test_an_augmentation_without_keys_has_the_papers_values(write):
+    changes = ["log.item=user_id", "augmentation={}", "learning.train_on_augmented=true"]
+    config = load(write(), changes)
+    assert (config.augmentation.rho, config.augmentation.r_aug, config.augmentation.minor_share) == (
+        0.05,
+        0.1,
+        0.02,
+    )
+    assert load(write()).augmentation is None
 
 
 def test_every_fault_is_listed_at_once(write):

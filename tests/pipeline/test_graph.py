@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from components.counterfactual_augmenter.settings import AugmentationSettings
 from kubeflow.compile import compile_pipeline
 from pipeline import graph
 from pipeline.config import load
@@ -69,7 +70,40 @@ def test_training_waits_for_the_data_gate(config):
         assert by_name["DataGate"] in by_name[name].upstream_nodes
 
 
-def test_the_compiled_spec_is_the_same_graph_with_types_that_kubeflow_knows(config, tmp_path):
+@pytest.fixture(scope="module")
+def augmenting(config):
+    return config.model_copy(update={"augmentation": AugmentationSettings()})
+
+
+def test_augmented_rows_are_transformed_and_handed_to_the_training_but_never_analysed(config, augmenting):
+    without = {component.id: component for component in create_components(config, LAUNCH)}
+    assert "CounterfactualAugmenter" not in without
+    by_name = {component.id: component for component in create_components(augmenting, LAUNCH)}
+    augmenter, transform = by_name["CounterfactualAugmenter"], by_name["Transform"]
+    assert augmenter.inputs["popularity"] == by_name["ItemPopularity"].outputs["popularity"]
+    assert augmenter.inputs["examples"] == by_name["LogExampleGen"].outputs["examples"]
+    assert transform.inputs["examples"] == augmenter.outputs["augmented_examples"]
+    assert by_name["DomainEvaluator"].inputs["examples"] == by_name["LogExampleGen"].outputs["examples"]
+    splits = json.loads(transform.exec_properties["splits_config"])
+    assert splits == {"analyze": ["train"], "transform": ["train", "validation", "test", "augmented"]}
+    assert json.loads(by_name["Trainer"].exec_properties["train_args"])["splits"] == ["train", "augmented"]
+    assert json.loads(without["Trainer"].exec_properties["train_args"])["splits"] == ["train"]
+    assert [c.id for c in create_components(augmenting, replace(LAUNCH, until="Tuner"))][-1] == "Tuner"
+    last = [c.id for c in create_components(augmenting, replace(LAUNCH, until="Transform"))]
+    assert {"ItemPopularity", "CounterfactualAugmenter"} < set(last) and "Trainer" not in last
+
+
+def test_other_augmentation_settings_run_the_augmenter_again(augmenting):
+    more = AugmentationSettings(r_aug=0.2)
+    changed_config = augmenting.model_copy(update={"augmentation": more})
+    assert changed(parameters(augmenting), parameters(changed_config)) == {"CounterfactualAugmenter"}
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_the_compiled_spec_is_the_same_graph_with_types_that_kubeflow_knows(
+    config, augmenting, augmented, tmp_path
+):
+    config = augmenting if augmented else config
     out = tmp_path / "deep" / "pipeline.yaml"
     compile_pipeline(config.model_copy(update={"name": "my-logs"}), out)
     spec = yaml.safe_load(out.read_text())

@@ -1,5 +1,7 @@
 """The page in a real browser, and the odd cases it must say in words."""
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.report import plots
@@ -14,8 +16,8 @@ def test_the_page_draws_its_plots_without_console_errors(pipeline_run, browser, 
     assert pipeline_run.resumed.returncode == 0
     dom, console = browser(pipeline_run.folder / "report.html", width)
     assert console == []
-    assert dom.count('class="main-svg"') >= 2
-    assert "channel_01" in dom
+    assert dom.count('class="main-svg"') >= 3
+    assert "channel_01" in dom and "Augmented rows" in dom
 
 
 @pytest.fixture
@@ -25,8 +27,6 @@ def results(pipeline_run):
 
 
 def rejected(results):
-    from dataclasses import replace
-
     rule = {**results.verdict["rules"][0], "verdict": "fail", "text": "domain <b>x</b>: AUC too low: fail."}
     return replace(results, verdict={"blessed": False, "baseline_note": "it is gone.", "rules": [rule]})
 
@@ -41,6 +41,18 @@ def test_a_rejected_model_is_said_first_and_names_are_escaped(results, tmp_path)
     lines = "\n".join(verdict_lines(rejected(results)))
     assert "AUC too low" in lines
     assert "not blessed: 1 of 1 rules failed" in lines
+
+
+def test_augmented_rows_are_drawn_only_where_there_are_any(results, tmp_path):
+    assert results.augmentation["rows"]
+    none = {**results.augmentation, "rows": 0, "moves": [], "reason": "no item is unpopular (p(i) < 0.05)"}
+    for name, augmentation in (("off", None), ("none", none)):
+        write_page(replace(results, augmentation=augmentation), tmp_path / f"{name}.html")
+    assert "Augmented rows" not in (tmp_path / "off.html").read_text()
+    page = (tmp_path / "none.html").read_text()
+    assert "<strong>None:</strong> no item is unpopular (p(i) &lt; 0.05)." in page
+    html = plots.augmented_rows(results.augmentation)
+    assert all(domain["domain"] in html for domain in results.augmentation["domains"])
 
 
 def test_undefined_figures_are_drawn_as_nothing():

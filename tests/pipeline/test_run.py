@@ -22,6 +22,7 @@ COMPONENTS = {
     "DataGate",
     "Transform",
     "ItemPopularity",
+    "CounterfactualAugmenter",
     "Trainer",
     "LatestBlessedModel",
     "DomainEvaluator",
@@ -64,6 +65,19 @@ def test_the_figures_for_machines(pipeline_run, figures):
         assert {"auc", "logloss", "calibration", "rows", "positives"} <= set(measured)
     assert sum(domain["rows"] for domain in figures["domains"].values()) == figures["overall"]["rows"]
     assert 0.5 < figures["overall"]["auc"] < 1
+
+
+def test_it_says_how_many_rows_were_augmented_and_from_where_to_where(pipeline_run, figures):
+    augmentation = figures["augmentation"]
+    assert augmentation["reason"] == ""
+    assert sum(move["rows"] for move in augmentation["moves"]) == augmentation["rows"] > 0
+    minor = {domain["domain"]: domain["minor"] for domain in augmentation["domains"]}
+    assert {(minor[move["source"]], minor[move["target"]]) for move in augmentation["moves"]} == {
+        (False, True)
+    }
+    ingested = pipeline_run.record()["components"]["LogExampleGen"]["outputs"]["examples"]["properties"]
+    assert augmentation["target"] == pytest.approx(0.1 * ingested["rows_train"])
+    assert augmentation["rows"] == pytest.approx(augmentation["target"], rel=0.25)
 
 
 def test_the_pushed_model_answers_through_both_signatures_alike(pipeline_run, figures):

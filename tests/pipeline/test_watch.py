@@ -35,6 +35,19 @@ def test_each_component_has_its_state_time_and_rows(console):
     assert "reused" in printed
 
 
+def test_a_warning_is_said_at_once(console):
+    watch = Watch(console)
+    warning = "no rows are augmented: no domain is minor."
+    watch.update(
+        lines(
+            {"component": "CounterfactualAugmenter", "state": "running"},
+            {"component": "CounterfactualAugmenter", "rows": 0, "warning": warning},
+        )
+    )
+    assert warning in console.file.getvalue()
+    assert note(watch.components["CounterfactualAugmenter"]) == warning
+
+
 def test_the_live_table_fits_a_small_terminal():
     console = Console(file=io.StringIO(), width=40, force_terminal=True, height=10)
     watch = Watch(console)

@@ -1,0 +1,1 @@
+"""Positives on unpopular items of major domains, as positives of minor ones (AREAD, section 2.5)."""
