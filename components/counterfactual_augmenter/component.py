@@ -50,10 +50,8 @@ def CounterfactualAugmenter(
         code: hash of the source, for the cache only.
         beam_pipeline: where to run.
     """
-    log_schema, chosen = (
-        LogSchema.model_validate_json(log),
-        AugmentationSettings.model_validate_json(settings),
-    )
+    log_schema = LogSchema.model_validate_json(log)
+    chosen = AugmentationSettings.model_validate_json(settings)
     plan = read_plan(popularity.uri, chosen)
     augmented_examples.split_names = artifact_utils.encode_split_names([*SPLITS, AUGMENTED])
     for split in SPLITS:

@@ -47,7 +47,8 @@ def make_plan(counts: pa.Table, settings: AugmentationSettings) -> Plan:
 
     p(i) is the smoothed rate of an item over all domains, the number of training rows that of the rows with
     an item. Where the paper is silent: a row is drawn with a weight of 1 / p(i), its new domain in proportion
-    to what a minor domain lacks to the equal share of the rows (all alike if none lacks any).
+    to what a minor domain lacks to the equal share of the rows. Beside a major domain the smallest always
+    lacks some.
 
     Args:
         counts: impressions and positives per item and domain, with the columns `COUNTS`.
@@ -77,8 +78,6 @@ def _domains(counts: pa.Table, minor_share: float) -> pa.Table:
     share = rows / max(rows.sum(), 1)
     minor = share < minor_share
     lack = np.where(minor, np.maximum(0.0, 1 / max(len(rows), 1) - share), 0.0)
-    if not lack.any():
-        lack = minor.astype(float)
     columns = {"rows": rows, "share": share, "minor": minor, "drawn": lack / (lack.sum() or 1.0)}
     return pa.table({"domain": totals["domain"], **columns})
 

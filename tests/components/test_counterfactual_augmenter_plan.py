@@ -55,13 +55,16 @@ def test_exposure_alone_or_with_rho_says_what_is_unpopular():
     assert unpopular(rho=0.75) == {"low"}  # rare has a p(i) of just that
 
 
-def test_minor_domains_that_lack_nothing_get_rows_alike():
-    counts = table(of("i", "home", 2, 2), of("i", "a", 1, 0), of("i", "b", 1, 0))
-    plan = make_plan(counts, AugmentationSettings(rho=1, minor_share=0.45))
+def test_a_minor_domain_gets_rows_by_what_it_lacks_to_the_equal_share():
+    counts = table(
+        *(of("i", domain, rows, rows) for domain, rows in {"home": 70, "a": 26, "b": 3, "c": 1}.items())
+    )
+    plan = make_plan(counts, AugmentationSettings(rho=1, minor_share=0.3))
     assert dict(zip(plan.domains["domain"].to_pylist(), plan.domains["drawn"].to_pylist(), strict=True)) == {
         "home": 0,
-        "a": pytest.approx(0.5),
-        "b": pytest.approx(0.5),
+        "a": 0,  # minor, but above the equal share of 25
+        "b": pytest.approx(22 / 46),
+        "c": pytest.approx(24 / 46),
     }
 
 
