@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from models.settings import LearningSettings, ModelSettings
-from pipeline.bench import domains, learning, quality, suite
+from pipeline.bench import domains, learning, quality, search, suite
 from pipeline.bench.cell import KEYS, CellSpec
 from pipeline.bench.prepare import Prepared
 from pipeline.bench.suite import load_suite
@@ -122,6 +122,20 @@ def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
     for row in (joint, dn):
         assert row["compiled"] + row["feeding"] + row["python"] == pytest.approx(1, abs=0.01)
     assert "| dn |" in learning.markdown([joint, dn], "Cost", "mdr bench learning")
+
+
+def test_a_mask_search_is_measured_beside_the_training(bench, monkeypatch):
+    _, (store, _) = bench
+    monkeypatch.setattr(search, "BATCH", 32)
+    monkeypatch.setattr(search, "EMBEDDING", 4)
+    prepared = Prepared(next(store.folder.parent.rglob("columns-*")))
+    model = ModelSettings(architecture="aread")
+    found = search.run(prepared, model, LearningSettings(), 1, lambda text: None)
+    assert found["domains"] == 4 and found["training_s"] > 0
+    for kind in ("search", "loop"):
+        share = found[f"{kind}_s"] / found["training_s"]
+        assert found[f"{kind}_share"] == pytest.approx(share, rel=0.1)
+    assert f"{found['loop_share']:.1%}" in search.markdown(found, "tiny", "mdr bench search")
 
 
 def test_an_epoch_by_number_of_domains_is_measured_with_its_memory():
