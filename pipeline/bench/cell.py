@@ -5,6 +5,7 @@ A process each, so that peak memory is the cell's own and a crash costs one cell
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def main(spec_file: Path, result_file: Path) -> None:
     """Measure the cell of a spec file and write its figures."""
     spec = CellSpec.model_validate(read_json(spec_file))
     write_whole(result_file, json.dumps(measure(spec), indent=1))
+    shutil.rmtree(spec.work)  # measured again, it is trained again
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from rich.console import Console
 from models.registry import check, find, names
 from models.settings import LearningSettings, ModelSettings
 from pipeline.bench.cell import KEYS, CellSpec
-from pipeline.bench.cells import Store, run_cells
+from pipeline.bench.cells import Store, run_cells, settings_key
 from pipeline.bench.machine import machine
 from pipeline.bench.prepare import prepare
 from pipeline.bench.suite import Suite, load_suite, suite_config
@@ -76,6 +76,8 @@ def run(
         )
         for seed, (name, method) in product(range(seeds), chosen)
     ]
+    # Under a name of its settings: with others a training must not go on where this one was.
+    specs = [spec.model_copy(update={"work": spec.work / settings_key(spec)}) for spec in specs]
     store = Store(folder)
     missing = [spec for spec in specs if again or store.result(spec) is None]
     if len(missing) < len(specs):

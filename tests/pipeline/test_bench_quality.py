@@ -80,6 +80,7 @@ def test_one_cell_is_measured_again_and_says_the_same(bench):
     before = file.stat().st_mtime_ns
     _, [again] = call(seeds=1, again=True, jobs=2)
     assert file.stat().st_mtime_ns > before
+    assert again["seconds"] != cells[0]["seconds"]  # trained again, not read from a checkpoint
     measured = ("seconds", "samples_per_s", "peak_mb")
     assert {k: v for k, v in again.items() if k not in measured} == {
         k: v for k, v in cells[0].items() if k not in measured
