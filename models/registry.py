@@ -103,4 +103,6 @@ def check(model: ModelSettings, learning: LearningSettings) -> None:
     own_settings(find("architectures", model.architecture), model.settings)
     for plugin in model.plugins:
         find("plugins", plugin)
-    own_settings(find("learning", learning.method), learning.settings)
+    method = find("learning", learning.method)
+    own_settings(method, learning.settings)
+    method.cls.check_model(model)

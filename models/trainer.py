@@ -13,7 +13,7 @@ from models import checkpoint
 from models.architectures.base import MultiDomainModel, create_model
 from models.backend.optimizer import RowAdam
 from models.checkpoint import TrainingState
-from models.columns import Columns, join
+from models.columns import Columns
 from models.export import export
 from models.features import FeatureSpec
 from models.grouping import cluster_domains
@@ -108,7 +108,7 @@ def train(
         method.load_state(state.method)
     writer = tf.summary.create_file_writer(str(logs))
     while _goes_on(learning, state) or _next_phase(method, state):
-        measured = _epoch(method, state, work) | validation.measure(steps)
+        measured = _epoch(method, state, work) | validation.measure(steps) | method.figures()
         measured["domains_left_out"] = validation.left_out
         measured["domains_skipped"] = [method.name_of(domain) for domain in sorted(method.skipped)]
         state.history.append(measured)
@@ -141,9 +141,8 @@ def create_method(
     entry = find("learning", learning.method)
     settings = own_settings(entry, learning.settings)
     optimizer = create_optimizer(learning)
-    if learning.train_on_augmented and augmented:
-        columns = join(columns, augmented)
-    return entry.cls(settings, model, optimizer, columns, learning.batch_size, learning.seed, augmented)
+    rows = (columns, augmented, learning.train_on_augmented)
+    return entry.cls(settings, model, optimizer, learning.batch_size, learning.seed, *rows)
 
 
 def create_optimizer(learning: LearningSettings) -> keras.optimizers.Optimizer:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline import config as configs
+from pipeline import expert_masks
 from pipeline.config import Config
 from pipeline.run_folder import RunFolder, read_json
 
@@ -59,6 +60,7 @@ class Results:
 
     def figures(self) -> dict[str, Any]:
         """Return the figures for machines, as `mdr report --json` prints them."""
+        masks = expert_masks.read(self.history)
         return {
             "model": self.config.model.architecture,
             "blessed": self.blessed,
@@ -67,6 +69,7 @@ class Results:
             "domains": self.metrics["domains"],
             "baseline": self.metrics.get("baseline"),
             "verdict": self.verdict,
+            "masks": masks and masks.figures(),
             "augmentation": self.augmentation,
             "components": {
                 name: {key: component[key] for key in ("state", "seconds", "rows")}

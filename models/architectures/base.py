@@ -50,6 +50,7 @@ class MultiDomainModel(keras.Model):
         self._hide = keras.random.SeedGenerator()
         self.linear = None
         self.domain_parameters = SpecificParameters()  # what each domain adds to the shared ones, if anything
+        self.plugin_names = model.plugins
         self._plugins = [find("plugins", name).cls() for name in model.plugins]
         self.assemble(settings)
 
@@ -93,6 +94,13 @@ class MultiDomainModel(keras.Model):
         """
         raise NotImplementedError
 
+    def represent(self, fields, domain, training: bool):
+        """Return what the last layers read, `(batch, width)`, in architectures that can be another's base.
+
+        See `logits` for the arguments.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be the base of another architecture.")
+
     def part(self, role: str, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Return the layer to use in a role, as the plug-ins leave it.
 
@@ -122,10 +130,14 @@ class MultiDomainModel(keras.Model):
             lambda rows: self._outputs(rows, False), inputs, domain, self.domain_parameters, self.variables
         )
 
-    def _outputs(self, inputs: dict, training: bool):
+    def embed(self, inputs: dict):
+        """Return the fields, and the domains or their groups, that `logits` and `represent` read."""
         domain = inputs[self.spec.domain]
         own = domain if self.domain_group is None else ops.take(self.domain_group, domain)
-        outputs = self.logits(self.embedding(inputs, own), own, training)
+        return self.embedding(inputs, own), own
+
+    def _outputs(self, inputs: dict, training: bool):
+        outputs = self.logits(*self.embed(inputs), training)
         return outputs if self.linear is None else outputs + ops.sum(self.linear(inputs), axis=(1, 2))
 
     def row_losses(self, labels, outputs):

@@ -40,8 +40,11 @@ class CGC(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """Eq. 1-4."""
+        return self.tower(self.represent(fields, domain, training), domain, training=training)
+
+    def represent(self, fields, domain, training):
+        """Return w_d(x) S_d(x)."""
         x = flat(fields)
         own, shared = self.specific(x, domain, training=training), self.shared(x, training=training)
         experts = ops.concatenate([own, shared], axis=1)
-        mixture = ops.einsum("be,bek->bk", self.gate(x, domain), experts)
-        return self.tower(mixture, domain, training=training)
+        return ops.einsum("be,bek->bk", self.gate(x, domain), experts)

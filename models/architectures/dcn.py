@@ -39,8 +39,11 @@ class DCN(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """The crosses beside the deep part."""
+        return ops.squeeze(self.out(self.represent(fields, domain, training)), 1)
+
+    def represent(self, fields, domain, training):
+        """Return [x_L, h(x_0)]."""
         x0 = x = flat(fields)
         for cross in self.crosses:
             x = cross(x0, x)
-        deep = self.deep(x0, training=training)
-        return ops.squeeze(self.out(ops.concatenate([x, deep], axis=1)), 1)
+        return ops.concatenate([x, self.deep(x0, training=training)], axis=1)

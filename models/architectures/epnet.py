@@ -38,7 +38,11 @@ class EPNet(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """Gate the embeddings, then the network."""
-        return ops.squeeze(self.logit(self.network(self.gated(fields), training=training)), 1)
+        return ops.squeeze(self.logit(self.represent(fields, domain, training)), 1)
+
+    def represent(self, fields, domain, training):
+        """Return the last hidden layer."""
+        return self.network(self.gated(fields), training=training)
 
     def gated(self, fields):
         """Return O_ep, `(batch, width)`."""

@@ -30,4 +30,8 @@ class PlainMLP(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """The network over all fields."""
-        return ops.squeeze(self.out(self.deep(flat(fields), training=training)), 1)
+        return ops.squeeze(self.out(self.represent(fields, domain, training)), 1)
+
+    def represent(self, fields, domain, training):
+        """Return h(x)."""
+        return self.deep(flat(fields), training=training)

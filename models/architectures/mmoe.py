@@ -35,8 +35,11 @@ class MMoE(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """Eq. 6-7."""
+        return self.tower(self.represent(fields, domain, training), domain, training=training)
+
+    def represent(self, fields, domain, training):
+        """Return sum_i g_d(x)_i f_i(x)."""
         x = flat(fields)
         experts = self.experts(x, training=training)
         gate = ops.expand_dims(self.gate(x, domain), 1)  # (batch, 1, experts)
-        mixture = ops.squeeze(ops.matmul(gate, experts), 1)
-        return self.tower(mixture, domain, training=training)
+        return ops.squeeze(ops.matmul(gate, experts), 1)

@@ -18,8 +18,8 @@ class PEPNet(EPNet):
 
     network_layer = GatedMLP
 
-    def logits(self, fields, domain, training):
-        """Gate the embeddings, then the gated network."""
+    def represent(self, fields, domain, training):
+        """Return the last hidden layer."""
         gated = self.gated(fields)
         known = ops.concatenate([flat(fields), ops.stop_gradient(gated)], axis=1)
-        return ops.squeeze(self.logit(self.network(gated, known, training=training)), 1)
+        return self.network(gated, known, training=training)

@@ -49,6 +49,10 @@ class PLE(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """Eq. 5-6."""
+        return self.tower(self.represent(fields, domain, training), domain, training=training)
+
+    def represent(self, fields, domain, training):
+        """Return g_d,N."""
         own = shared = flat(fields)
         for level, gate in enumerate(self.gates):
             experts = ops.concatenate(
@@ -61,4 +65,4 @@ class PLE(MultiDomainModel):
             own = ops.einsum("be,bek->bk", gate(own, domain), experts)
             if level < len(self.shared_gates):
                 shared = ops.einsum("be,bek->bk", self.shared_gates[level](shared), experts)
-        return self.tower(own, domain, training=training)
+        return own

@@ -30,4 +30,8 @@ class SharedBottom(MultiDomainModel):
 
     def logits(self, fields, domain, training):
         """Eq. 1."""
-        return self.tower(self.bottom(flat(fields), training=training), domain, training=training)
+        return self.tower(self.represent(fields, domain, training), domain, training=training)
+
+    def represent(self, fields, domain, training):
+        """Return f(x)."""
+        return self.bottom(flat(fields), training=training)

@@ -25,27 +25,36 @@ class RowAdam(keras.optimizers.Adam):
         if not getattr(marked, "moves_by_row", False):
             super().update_step(gradient, variable, learning_rate)
             return
-        state = marked, self._momentums[index], self._velocities[index]
+        state, step = (marked, *self.moments(marked)), self.iterations + 1
         rows = getattr(gradient, "indices", None)
         if rows is None:
-            for kept, new in zip(state, self._moved(gradient, *state, learning_rate), strict=True):
+            for kept, new in zip(state, self.moved(gradient, *state, learning_rate, step), strict=True):
                 self.assign(kept, new)
             return
         current = [take_rows(kept, rows) for kept in state]
-        for kept, new in zip(state, self._moved(gradient.values, *current, learning_rate), strict=True):
+        for kept, new in zip(state, self.moved(gradient.values, *current, learning_rate, step), strict=True):
             write_rows(kept, rows, new)
+
+    def moments(self, variable: keras.Variable) -> tuple[keras.Variable, keras.Variable]:
+        """Return the slots of a variable: the means of its gradients and of their squares."""
+        index = self._get_variable_index(variable)
+        return self._momentums[index], self._velocities[index]
 
     def reset(self, variables: Iterable[keras.Variable]) -> None:
         """Set the moments of some variables, and the count of steps that corrects their bias, to zero."""
         self.iterations.assign(0)
         for variable in variables:
-            index = self._get_variable_index(variable)
-            for moment in (self._momentums[index], self._velocities[index]):
+            for moment in self.moments(variable):
                 moment.assign(ops.zeros(moment.shape, moment.dtype))
 
-    def _moved(self, gradient, weights, momentum, velocity, learning_rate):
-        """Return weights and moments after the step, unchanged in rows whose gradient is zero."""
-        step = ops.cast(self.iterations + 1, weights.dtype)
+    def moved(self, gradient, weights, momentum, velocity, learning_rate, step):
+        """Return weights and moments after a step, unchanged in rows whose gradient is zero.
+
+        Args:
+            gradient, weights, momentum, velocity: of one shape `(rows, ...)`.
+            learning_rate: a scalar. step: number of the step, from 1.
+        """
+        step = ops.cast(step, weights.dtype)
         rate = ops.cast(learning_rate, weights.dtype)
         rate *= ops.sqrt(1 - ops.power(self.beta_2, step)) / (1 - ops.power(self.beta_1, step))
         square = ops.square(gradient)

@@ -26,6 +26,25 @@ class Steps(BaseSteps):
         """Return a function on tensors and variables, compiled."""
         return tf.function(function, reduce_retracing=True)
 
+    def differentiated(self, function: Callable) -> Callable:
+        """Return a function's gradient, compiled.
+
+        Args:
+            function: maps a list of tensors, and other arguments, to a scalar and anything else.
+
+        Returns:
+            A function of the same arguments; returns the anything else, and the gradient of the scalar with
+            respect to each tensor of the list.
+        """
+
+        def compute(values, *others):
+            with tf.GradientTape() as tape:
+                tape.watch(values)
+                total, rest = function(values, *others)
+            return rest, tape.gradient(total, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+        return self.compiled(compute)
+
     def train(
         self, chunk: dict[str, np.ndarray], moved: Sequence[keras.Variable] | None = None
     ) -> np.ndarray:

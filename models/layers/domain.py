@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from models.backend.rows import move_by_row, take_rows
+from models.layers.mlp import glorot
 from models.layers.routing import DomainBlocks
 
 BLOCK_ROWS = 16  # see `DomainBlocks`; smaller ones copy more weights, larger ones are padded more
@@ -32,9 +33,8 @@ class DomainDense(keras.layers.Layer):
 
     def build(self, x_shape, domain_shape=None):
         width = x_shape[-1]
-        limit = (6 / (width + self.units)) ** 0.5
         # All domains begin with the same weights: a domain with few rows then stays near to the others.
-        one = keras.initializers.RandomUniform(-limit, limit)
+        one = glorot(width, self.units)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.n_domains, width, self.units),

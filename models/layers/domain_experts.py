@@ -7,6 +7,7 @@ from keras import ops
 
 from models.backend.rows import move_by_row, take_rows
 from models.layers import domain as domain_layers
+from models.layers.mlp import glorot
 from models.layers.routing import DomainBlocks
 
 
@@ -36,9 +37,8 @@ class DomainExperts(keras.layers.Layer):
         width = x_shape[-1]
         self.kernels, self.biases = [], []
         for i, units in enumerate(self.units):
-            limit = (6 / (width + units)) ** 0.5
             # As in `DomainDense`, all domains begin alike; the experts of a domain differ.
-            one = keras.initializers.RandomUniform(-limit, limit)
+            one = glorot(width, units)
             kernel = self.add_weight(
                 name=f"kernel_{i}",
                 shape=(self.n_domains, self.n_experts, width, units),

@@ -6,6 +6,15 @@ import keras
 from keras import ops
 
 
+def glorot(width: int, units: int) -> keras.initializers.Initializer:
+    """Return Glorot's uniform rule for one of several kernels that are stacked in a weight.
+
+    Keras's own would count the other axes as a part of the receptive field.
+    """
+    limit = (6 / (width + units)) ** 0.5
+    return keras.initializers.RandomUniform(-limit, limit)
+
+
 @keras.saving.register_keras_serializable("mdr")
 class MLP(keras.layers.Layer):
     """Dense layers with ReLU and dropout after each.
@@ -62,16 +71,14 @@ class Experts(keras.layers.Layer):
         self._drop = keras.layers.Dropout(dropout, noise_shape=(1, None, None))
 
     def build(self, input_shape):
-        # Glorot's rule would count the experts as a part of the receptive field: scale by one expert's width.
         width = input_shape[-1]
         self.kernels, self.biases = [], []
         for i, units in enumerate(self.units):
-            limit = (6 / (width + units)) ** 0.5
             self.kernels.append(
                 self.add_weight(
                     name=f"kernel_{i}",
                     shape=(self.n_experts, width, units),
-                    initializer=keras.initializers.RandomUniform(-limit, limit),
+                    initializer=glorot(width, units),
                 )
             )
             self.biases.append(

@@ -10,8 +10,9 @@ import numpy as np
 from models.backend import create_steps
 from models.backend.base import NAN, NonFiniteLossError, is_stored
 from models.batches import DomainBatches, chunks, domain_batches, packed
-from models.columns import Columns
+from models.columns import Columns, join
 from models.domain_parameters import DomainParameters
+from models.settings import ModelSettings
 from schema.base import Settings
 
 
@@ -37,13 +38,15 @@ class LearningMethod:
     Args:
         settings: the method's own settings.
         model: a built model. optimizer: of all parameters.
-        columns: the training rows, sorted by domain.
-        augmented: rows made from training rows, likewise; None where there are none.
         batch_size: rows per step.
         seed: of everything random; with the epoch's number it decides the order of the rows, so that a
             resumed training goes the same way as an uninterrupted one.
+        columns: the training rows, sorted by domain.
+        augmented: rows made from training rows, likewise; None where there are none.
+        train_on_augmented: whether those are trained on like the others.
 
     Attributes:
+        original: the training rows. columns: the rows that are trained on.
         steps: the compiled primitives of the model.
         parameters: those that `prepare` gave the domains, if any.
         outer: outer steps completed in the current epoch. phase: the current phase, from 0.
@@ -53,26 +56,36 @@ class LearningMethod:
     class Settings(Settings):
         """A method's own settings; the defaults are the paper's."""
 
+    @classmethod
+    def check_model(cls, model: ModelSettings) -> None:
+        """Check that the method can train such a model.
+
+        Raises:
+            ValueError: it cannot; says why.
+        """
+
     def __init__(
         self,
         settings: Any,
         model,
         optimizer,
-        columns: Columns,
         batch_size: int,
         seed: int,
+        columns: Columns,
         augmented: Columns | None = None,
+        train_on_augmented: bool = False,
     ):
         self.settings = settings
         self.model = model
-        self.columns = columns
+        self.original = columns
+        self.columns = join(columns, augmented) if augmented and train_on_augmented else columns
         self.augmented = augmented
         self.batch_size = batch_size
         self.seed = seed
         self.outer = 0
         self.phase = 0
         self.skipped: set[int] = set()
-        self._domains = np.flatnonzero(np.diff(columns.offsets)).tolist()
+        self._domains = np.flatnonzero(np.diff(self.columns.offsets)).tolist()
         self.parameters: DomainParameters | None = None
         self.steps = create_steps(model, optimizer, self.prepare(model))
         if self.parameters:
@@ -109,6 +122,10 @@ class LearningMethod:
         """Take back what `state` returned."""
         self.phase, self.outer = (int(number) for number in state[0])
         self.skipped = {int(domain) for domain in state[1]}
+
+    def figures(self) -> dict:
+        """Return what the method says about the epoch just trained, as plain values for its history."""
+        return {}
 
     def generator(self, *numbers: int) -> np.random.Generator:
         """Return the random generator of an epoch, or of one part of it."""

@@ -5,6 +5,7 @@ A process each, so that peak memory is the cell's own and a crash costs one cell
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,13 +27,15 @@ class CellSpec(Settings):
     """What a cell is made of.
 
     Attributes:
-        suite: its name. model, learning: what is trained and how. evaluation: which domains are judged.
+        suite: its name. model, learning: what is trained and how. learning_name: of the method or variant.
+        evaluation: which domains are judged.
         data: folder of the prepared columns. work: folder for the checkpoint of an unfinished training.
     """
 
     suite: str
     model: ModelSettings
     learning: LearningSettings
+    learning_name: str
     evaluation: EvaluationSettings
     data: Path
     work: Path
@@ -41,7 +44,7 @@ class CellSpec(Settings):
     def name(self) -> str:
         """The cell's name, such as `mmoe+d3 joint seed 0`."""
         model = "+".join([self.model.architecture, *self.model.plugins])
-        return f"{model} {self.learning.method} seed {self.learning.seed}"
+        return f"{model} {self.learning_name} seed {self.learning.seed}"
 
 
 def measure(spec: CellSpec) -> dict:
@@ -82,13 +85,14 @@ def measure(spec: CellSpec) -> dict:
         "suite": spec.suite,
         "model": spec.model.architecture,
         "plugins": list(spec.model.plugins),
-        "learning": spec.learning.method,
+        "learning": spec.learning_name,
         "seed": spec.learning.seed,
         "auc": overall["auc"],
         "logloss": overall["logloss"],
         **over_domains(by_domain),
         "by_domain": by_domain,
         "seconds": round(seconds, 2),
+        "search_seconds": round(sum(s["seconds"] for epoch in history for s in epoch.get("searches", ())), 2),
         "samples_per_s": round(trained * len(history) / seconds),
         "peak_mb": round(peak_mib()),
         "parameters": int(sum(np.prod(weight.shape) for weight in weights)),
@@ -101,6 +105,7 @@ def main(spec_file: Path, result_file: Path) -> None:
     """Measure the cell of a spec file and write its figures."""
     spec = CellSpec.model_validate(read_json(spec_file))
     write_whole(result_file, json.dumps(measure(spec), indent=1))
+    shutil.rmtree(spec.work)  # measured again, it is trained again
 
 
 if __name__ == "__main__":

@@ -135,6 +135,30 @@ def learning(
     console.print(text, highlight=False, markup=False)
 
 
+@bench.command()
+def search(
+    suite: SuiteName = "sample25",
+    repeat: Annotated[int, typer.Option(help="Measurements; medians are shown.", min=1)] = 3,
+    data: Data = None,
+    out: Work = WORK,
+    docs: Docs = None,
+    as_json: Json = None,
+) -> None:
+    """Measure what AREAD's mask search adds to the training at the paper's settings."""
+    from pipeline.bench.quality import learning_settings, model_settings
+    from pipeline.bench.search import markdown, run
+
+    described, config, prepared = _suite(suite, data, out)
+    model = model_settings("aread", described, config)
+    with console.status("measures") as status:
+        figures = run(
+            prepared, model, learning_settings("joint", described, config, 0), repeat, status.update
+        )
+    text = markdown(figures, suite, command_line())
+    keep(figures, as_json, text, "search", docs)
+    console.print(text, highlight=False, markup=False)
+
+
 def _suite(name: str, data: Path | None, out: Path):
     """Return a suite, its config, and its prepared columns."""
     from pipeline.bench.prepare import prepare

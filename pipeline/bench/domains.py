@@ -11,7 +11,7 @@ import numpy as np
 
 from models.features import FeatureSpec, InputField
 from models.settings import LearningSettings, ModelSettings
-from pipeline.bench.machine import machine, peak_mib
+from pipeline.bench.machine import machine, memory_mib, peak_mib
 
 FIELDS, VALUES = 7, 2000  # of the generated rows
 FEW = 10  # domains of the batch that stays the same
@@ -41,7 +41,7 @@ def run(
         with ProcessPoolExecutor(1, mp_context=context) as process:
             own = []
             for count in counts:
-                if too_slow(own):
+                if too_slow(own) or too_large(own, count):
                     break
                 own.append(process.submit(measure, model, count, batch_size, repeat).result())
                 done(own[-1])
@@ -56,6 +56,15 @@ def too_slow(measured: list[dict]) -> bool:
     before, last = measured[-2:]
     growth = last["same_batch_ms"] / before["same_batch_ms"]
     return growth > 2 and last["same_batch_ms"] * growth > SLOWEST_MS
+
+
+def too_large(measured: list[dict], count: int) -> bool:
+    """Return whether a number of domains would need more memory than there is, going by the last two."""
+    if len(measured) < 2:
+        return False
+    before, last = measured[-2:]
+    per_domain = (last["peak_mb"] - before["peak_mb"]) / (last["domains"] - before["domains"])
+    return last["peak_mb"] + per_domain * (count - last["domains"]) > memory_mib()
 
 
 def measure(architecture: str, count: int, batch_size: int, repeat: int) -> dict:
@@ -112,8 +121,8 @@ def markdown(figures: Iterable[dict], batch_size: int, command: str) -> str:
         f"## Step time and memory by number of domains, batch {batch_size:,}",
         "",
         "A step on the same rows of 10 domains, and on rows of all domains in a long tail, in ms (in brackets"
-        " the ratio to the first column); peak memory of the process in MiB. Empty: the step grows with all"
-        f" domains, and would take more than {SLOWEST_MS / 1000:g} s.",
+        " the ratio to the first column); peak memory of the process in MiB. Empty: the step or the memory"
+        f" grows with all domains, and would take more than {SLOWEST_MS / 1000:g} s or than the machine has.",
     ]
     for title, name in (
         ("same rows of 10 domains", "same_batch_ms"),

@@ -17,11 +17,16 @@ def machine() -> str:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     }
-    memory = psutil.virtual_memory().total / 2**30
+    memory = memory_mib() / 2**10
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     cores = os.cpu_count()
     processor = ", ".join(sorted(models)) or platform.machine()
     return f"{processor}, {cores} cores, {memory:.0f} GiB; Python {platform.python_version()}, {versions}"
+
+
+def memory_mib() -> float:
+    """Return the machine's memory in MiB."""
+    return psutil.virtual_memory().total / 2**20
 
 
 def peak_mib() -> float:

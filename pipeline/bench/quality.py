@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from models.registry import find, own_settings
+from models.registry import check, find, names
 from models.settings import LearningSettings, ModelSettings
 from pipeline.bench.cell import KEYS, CellSpec
-from pipeline.bench.cells import Store, run_cells
+from pipeline.bench.cells import Store, run_cells, settings_key
 from pipeline.bench.machine import machine
 from pipeline.bench.prepare import prepare
 from pipeline.bench.suite import Suite, load_suite, suite_config
@@ -60,7 +60,7 @@ def run(
     chosen = [
         (name, method)
         for name in combine(models or list(suite.models), plugins)
-        for method in methods(learning, config)
+        for method in methods(learning, config, name, suite)
     ]
     check_names(chosen, suite, config)
     prepared = prepare(config, work / (suite.config or suite_name), console)
@@ -69,12 +69,15 @@ def run(
             suite=label,
             model=model_settings(name, suite, config),
             learning=learning_settings(method, suite, config, seed),
+            learning_name=method,
             evaluation=config.evaluation,
             data=prepared.folder,
             work=folder / "work" / f"{name}-{method}-{seed}",
         )
         for seed, (name, method) in product(range(seeds), chosen)
     ]
+    # Under a name of its settings: with others a training must not go on where this one was.
+    specs = [spec.model_copy(update={"work": spec.work / settings_key(spec)}) for spec in specs]
     store = Store(folder)
     missing = [spec for spec in specs if again or store.result(spec) is None]
     if len(missing) < len(specs):
@@ -90,13 +93,19 @@ def combine(models: list[str], plugins: list[str] | None) -> list[str]:
     return [model + plugin for model, plugin in product(models, added)]
 
 
-def methods(learning: list[str] | None, config: Config) -> list[str]:
-    """Return the learning methods asked for."""
-    from models.registry import names
-
+def methods(learning: list[str] | None, config: Config, model: str, suite: Suite) -> list[str]:
+    """Return the learning methods asked for; `all` stands for every one that can train the model."""
     if learning == ["all"]:
-        return names("learning")
+        return [name for name in names("learning") if _fits(name, model, suite, config)]
     return learning or [config.learning.method]
+
+
+def _fits(method: str, model: str, suite: Suite, config: Config) -> bool:
+    try:
+        find("learning", method).cls.check_model(model_settings(model, suite, config))
+    except ValueError:
+        return False
+    return True
 
 
 def model_settings(name: str, suite: Suite, config: Config) -> ModelSettings:
@@ -109,9 +118,11 @@ def model_settings(name: str, suite: Suite, config: Config) -> ModelSettings:
     return config.model.model_copy(update=values)
 
 
-def learning_settings(method: str, suite: Suite, config: Config, seed: int) -> LearningSettings:
-    """Return the settings of a learning method in a suite."""
-    own = suite.learning.get(method, {})
+def learning_settings(name: str, suite: Suite, config: Config, seed: int) -> LearningSettings:
+    """Return the settings of a learning method, or of a variant of one, in a suite."""
+    variant = dict(suite.variants.get(name, {}))
+    method = variant.pop("method", name)
+    own = {**suite.learning.get(method, {}), **variant}
     if method == config.learning.method:
         own = {**own, **config.learning.settings}
     return config.learning.model_copy(update={"method": method, "settings": own, "seed": seed})
@@ -125,11 +136,7 @@ def check_names(chosen: list[tuple[str, str]], suite: Suite, config: Config) -> 
     """
     try:
         for name, method in chosen:
-            model = model_settings(name, suite, config)
-            own_settings(find("architectures", model.architecture), model.settings)
-            for plugin in model.plugins:
-                find("plugins", plugin)
-            own_settings(find("learning", method), learning_settings(method, suite, config, 0).settings)
+            check(model_settings(name, suite, config), learning_settings(method, suite, config, 0))
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -46,8 +46,10 @@ class Suite(Settings):
         set: keys of the config that differ here, as in `mdr run --set`.
         settings: by architecture: its own settings here, so that all get the same budget.
         learning: by learning method: its own settings here.
+        variants: learning methods with other settings, under names of their own: `method` and what differs.
         models: compared when the command names none.
-        reference: the model that others are tested against.
+        reference: the model that others are tested against. against: for some models, another one instead,
+            trained jointly.
         published: figures of papers.
         notes: what was not reproduced and why, shown below the tables.
     """
@@ -58,8 +60,10 @@ class Suite(Settings):
     set: tuple[str, ...] = ()
     settings: dict[str, dict] = Field(default_factory=dict)
     learning: dict[str, dict] = Field(default_factory=dict)
+    variants: dict[str, dict] = Field(default_factory=dict)
     models: tuple[str, ...] = ("shared_bottom", "mmoe")
     reference: str = "shared_bottom"
+    against: dict[str, str] = Field(default_factory=lambda: {"aread": "mmoe"})
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -67,6 +71,9 @@ class Suite(Settings):
     def _has_data(self):
         if (self.config is None) == (self.sample is None):
             raise ValueError("a suite has either a config or a sample.")
+        for name, values in self.variants.items():
+            if "method" not in values:
+                raise ValueError(f"variant {name!r} names no method.")
         return self
 
 

@@ -8,7 +8,7 @@ from scipy.stats import ttest_rel
 from pipeline.bench.suite import Suite
 
 FIGURES = ("auc", "mean_domain_auc", "domain_auc", "major5_auc", "minor10_auc", "minor5_auc", "logloss")
-COSTS = ("seconds", "samples_per_s", "peak_mb", "parameters")
+COSTS = ("seconds", "search_seconds", "samples_per_s", "peak_mb", "parameters")
 TESTED = "mean_domain_auc"
 
 
@@ -59,7 +59,7 @@ def summarize(cells: list[dict], suite: Suite) -> list[Row]:
                 learning=learning,
                 seeds=len(group),
                 figures={name: _spread([cell[name] for cell in group]) for name in FIGURES},
-                costs={name: float(np.median([cell[name] for cell in group])) for name in COSTS},
+                costs={name: float(np.median([cell.get(name, 0) for cell in group])) for name in COSTS},
                 domains=_domains(group),
                 against=", ".join(other) if other else None,
                 p=_paired(group, groups[other]) if other else None,
@@ -76,11 +76,16 @@ def summarize(cells: list[dict], suite: Suite) -> list[Row]:
 def reference(key: tuple[str, str], groups, suite: Suite) -> tuple[str, str] | None:
     """Return what a model and method is tested against.
 
-    A method against joint training of the same model, a plug-in against the model without it, a model against
-    the suite's reference.
+    A model against what the suite names for it; a method against joint training of the same model, a plug-in
+    against the model without it, a model against the suite's reference.
     """
     model, learning = key
-    for other in ((model, "joint"), (model.split("+")[0], learning), (suite.reference, learning)):
+    for other in (
+        (suite.against.get(model, ""), "joint"),
+        (model, "joint"),
+        (model.split("+")[0], learning),
+        (suite.reference, learning),
+    ):
         if other != key and other in groups:
             return other
     return None

@@ -35,7 +35,7 @@ def domain_auc(metrics: dict) -> str:
     if overall is not None:
         figure.add_vline(x=overall, line_width=1.5, line_color=GREY, annotation_text="all rows")
     figure.update_layout(height=110 + 22 * max(len(names), 4), xaxis_title="AUC on the test split")
-    return _html(figure)
+    return html(figure)
 
 
 def training(history: list[dict]) -> str:
@@ -56,7 +56,7 @@ def training(history: list[dict]) -> str:
         yaxis={"title": "loss"},
         yaxis2={"title": "AUC", "tickformat": ".3f", "overlaying": "y", "side": "right", "showgrid": False},
     )
-    return _html(figure)
+    return html(figure)
 
 
 def augmented_rows(augmentation: dict) -> str:
@@ -82,13 +82,14 @@ def augmented_rows(augmentation: dict) -> str:
     figure.update_layout(height=160 + 26 * max(len(sources), 3))
     figure.update_xaxes(title="to", type="category")
     figure.update_yaxes(title="from", type="category", autorange="reversed")
-    return _html(figure)
+    return html(figure)
 
 
-def _html(figure: go.Figure) -> str:
+def html(figure: go.Figure, top: int = 40, bottom: int = 50) -> str:
+    """Return a plot as an HTML fragment in the page's style; the margins are in pixels."""
     figure.update_layout(
         template="simple_white",
-        margin={"l": 10, "r": 10, "t": 40, "b": 50},
+        margin={"l": 10, "r": 10, "t": top, "b": bottom},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
         showlegend=True,
         font={"family": "system-ui, sans-serif", "size": 13},

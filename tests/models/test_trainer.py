@@ -10,6 +10,7 @@ from models.architectures.base import create_model
 from models.columns import Columns
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
+from pipeline.expert_masks import exported_epoch
 
 LEARNING = LearningSettings(batch_size=64, epochs=3, patience=3, learning_rate=0.01)
 
@@ -81,6 +82,7 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
     learning = LEARNING.model_copy(update={"epochs": 5, "patience": 2})
     history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
     assert len(history) == 4
+    assert exported_epoch(history) == 2  # what the report takes for the best one
     for variable, best in zip(model.trainable_variables, kept[1], strict=True):
         np.testing.assert_array_equal(variable.numpy(), best)
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from models.settings import LearningSettings, ModelSettings
-from pipeline.bench import learning, quality, suite
+from pipeline.bench import domains, learning, quality, search, suite
 from pipeline.bench.cell import KEYS, CellSpec
 from pipeline.bench.prepare import Prepared
 from pipeline.bench.suite import load_suite
@@ -80,6 +80,7 @@ def test_one_cell_is_measured_again_and_says_the_same(bench):
     before = file.stat().st_mtime_ns
     _, [again] = call(seeds=1, again=True, jobs=2)
     assert file.stat().st_mtime_ns > before
+    assert again["seconds"] != cells[0]["seconds"]  # trained again, not read from a checkpoint
     measured = ("seconds", "samples_per_s", "peak_mb")
     assert {k: v for k, v in again.items() if k not in measured} == {
         k: v for k, v in cells[0].items() if k not in measured
@@ -122,6 +123,20 @@ def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
     for row in (joint, dn):
         assert row["compiled"] + row["feeding"] + row["python"] == pytest.approx(1, abs=0.01)
     assert "| dn |" in learning.markdown([joint, dn], "Cost", "mdr bench learning")
+
+
+def test_a_mask_search_is_measured_beside_the_training(bench, monkeypatch):
+    _, (store, _) = bench
+    monkeypatch.setattr(search, "BATCH", 32)
+    monkeypatch.setattr(search, "EMBEDDING", 4)
+    prepared = Prepared(next(store.folder.parent.rglob("columns-*")))
+    model = ModelSettings(architecture="aread")
+    found = search.run(prepared, model, LearningSettings(), 1, lambda text: None)
+    assert found["domains"] == 4 and found["training_s"] > 0
+    for kind in ("search", "loop"):
+        share = found[f"{kind}_s"] / found["training_s"]
+        assert found[f"{kind}_share"] == pytest.approx(share, rel=0.1)
+    assert f"{found['loop_share']:.1%}" in search.markdown(found, "tiny", "mdr bench search")
 
 
 def test_an_epoch_by_number_of_domains_is_measured_with_its_memory():
@@ -190,3 +205,17 @@ def test_a_result_of_other_settings_is_not_taken(bench):
     assert store.result(spec) is not None
     learning = spec.learning.model_copy(update={"batch_size": 256})
     assert store.result(spec.model_copy(update={"learning": learning})) is None
+
+
+def test_more_domains_than_time_or_memory_allow_are_not_measured():
+    def row(domains, ms, mb):
+        return {"domains": domains, "same_batch_ms": ms, "peak_mb": mb}
+
+    steady = [row(10, 50, 1000), row(100, 51, 1010)]
+    assert not domains.too_slow(steady) and not domains.too_large(steady, 10_000)
+    assert not domains.too_large(steady[:1], 10_000)
+    slow = [row(10, 60, 1000), row(100, 420, 1500)]  # 7 times: 2,940 ms at the next count
+    assert domains.too_slow(slow)
+    per_domain = domains.memory_mib() / 9000
+    large = [row(10, 50, 1000), row(1000, 50, 1000 + 990 * per_domain)]
+    assert domains.too_large(large, 10_000) and not domains.too_large(large, 5_000)
