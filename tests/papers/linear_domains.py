@@ -61,7 +61,7 @@ def make(
     columns = Columns(arrays, np.searchsorted(domain, np.arange(len(rows) + 2)))
     entry = find("learning", method)
     optimizer = optimizer or keras.optimizers.SGD(RATE)
-    built = entry.cls(own_settings(entry, own), model, optimizer, columns, batch_size=32, seed=order_seed)
+    built = entry.cls(own_settings(entry, own), model, optimizer, 32, order_seed, columns)
     data = [(x[domain == d], label[domain == d]) for d in range(len(rows))]
     return built, data, start.astype(float)
 
