@@ -88,7 +88,7 @@ def test_every_domain_takes_the_candidate_with_the_lowest_loss(monkeypatch):
 @pytest.mark.parametrize("searched", ["experts", "all"])
 def test_masks_are_searched_again_and_again_and_gates_are_remembered_in_between(searched):
     model, columns = small(), make_columns(2100)
-    method = hemp(model, columns, m=16, searched=searched)
+    method = hemp(model, columns, m=16, z=2, k=1, searched=searched)
     with uncompiled():
         begin, seen = method.space.candidates, []
         method.space.candidates = lambda gates, *others: seen.append(gates) or begin(gates, *others)
