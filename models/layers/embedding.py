@@ -100,6 +100,10 @@ class FieldEmbedding(keras.layers.Layer):
         vectors = take_rows(self.table, rows)
         return vectors + self.specific(rows, domain) if self.specific.pairs else vectors
 
+    def of_domains(self, domains: tuple[int, ...]):
+        """Return the embeddings of some domains, `(domains, dim)`."""
+        return take_rows(self.table, np.array(domains, "int32") + self._first_row[self.spec.domain])
+
     def touched(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
         """Return the rows of the table that each of some rows looks up, `(rows, n)`."""
         if self.copies > 1:
