@@ -96,21 +96,6 @@ def is_stored(variable: keras.Variable) -> bool:
     return getattr(variable, "is_stored", False)
 
 
-def check(losses: np.ndarray) -> np.ndarray:
-    """Return the losses of a chunk if all are finite.
-
-    Raises:
-        NonFiniteLossError: names the first step whose loss is not.
-    """
-    if not np.all(np.isfinite(losses)):
-        step = int(np.argmin(np.isfinite(losses)))
-        raise NonFiniteLossError(
-            f"the training loss became {losses[step]} at step {step + 1} of {len(losses)} of this chunk; "
-            "lower learning.learning_rate, and look for extreme numeric values in the log."
-        )
-    return losses
-
-
 def split_batch(batch: dict[str, Any]) -> tuple[dict[str, Any], Any, Any]:
     """Return a batch's inputs, labels and row weights (None where all weigh the same)."""
     inputs = dict(batch)

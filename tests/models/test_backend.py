@@ -11,7 +11,6 @@ import pytest
 from conftest_models import make_columns, small_model, uncompiled
 
 from models.backend import create_steps
-from models.backend.base import NonFiniteLossError, check
 from models.backend.optimizer import RowAdam
 
 
@@ -135,8 +134,6 @@ def test_a_step_whose_loss_is_not_a_number_is_left_out():
     bad["price"][1, 0] = np.nan
     losses = steps.train(bad)
     assert np.isfinite(losses).tolist() == [True, False, True]
-    with pytest.raises(NonFiniteLossError, match="step 2 of 3"):
-        check(losses)
     assert all(np.isfinite(weight.numpy()).all() for weight in steps.model.weights)
     loss, _ = steps.gradients({name: rows[1] for name, rows in bad.items()})
     assert not np.isfinite(loss)
