@@ -147,16 +147,16 @@ class MultiDomainModel(keras.Model):
         )
 
     def embed(self, inputs: dict):
-        """Return the fields, and the domains or their groups, that `logits` and `represent` read."""
+        """Return the fields, and the domains or their groups, that `logits` and `represent` read next."""
         domain = inputs[self.spec.domain]
         own = domain if self.domain_group is None else ops.take(self.domain_group, domain)
-        return self.embedding(inputs, own), own
+        fields = self.embedding(inputs, own)
+        for plugin in self._plugins:
+            plugin.see(inputs, fields)
+        return fields, own
 
     def _outputs(self, inputs: dict, training: bool):
-        fields, domain = self.embed(inputs)
-        for plugin in self._plugins:
-            plugin.see(inputs, fields, domain)
-        outputs = self.logits(fields, domain, training)
+        outputs = self.logits(*self.embed(inputs), training)
         return outputs if self.linear is None else outputs + ops.sum(self.linear(inputs), axis=(1, 2))
 
     def row_losses(self, labels, outputs):

@@ -21,6 +21,8 @@ class Plugin:
     class Settings(Settings):
         """A plug-in's own settings; the defaults are the paper's."""
 
+    wants_pseudo = False  # whether rows with a pseudo-domain join the training rows
+
     def __init__(self, settings: Any, model):
         self.settings = settings
         self.model = model
@@ -29,11 +31,11 @@ class Plugin:
         """Return the layer to use in a role; see `MultiDomainModel.part`."""
         return layer
 
-    def see(self, inputs: dict, fields, domain) -> None:
+    def see(self, inputs: dict, fields) -> None:
         """Look at a batch before the architecture computes it.
 
         Args:
-            inputs: by name. fields: `(batch, fields + 1, dim)`. domain: indices `(batch,)`.
+            inputs: by name. fields: `(batch, fields + 1, dim)`, the domain last.
         """
 
     def weigh(self, losses, inputs: dict):

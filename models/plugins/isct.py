@@ -30,6 +30,8 @@ class ISCT(Plugin):
         momentum: float = Field(0.999, ge=0, lt=1)
         n_sigma: float = Field(1.0, gt=0)
 
+    wants_pseudo = True
+
     def __init__(self, settings, model):
         super().__init__(settings, model)
         if model.classifier is None:

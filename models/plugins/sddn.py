@@ -39,7 +39,7 @@ class SDDN(Plugin):
             return layer
         return Differentiated(layer, lambda: self._seen, self.settings.hidden, self.settings.delta)
 
-    def see(self, inputs, fields, domain):
+    def see(self, inputs, fields):
         """Compute e_d and e_w of a batch (Eq. 6)."""
         p = self.model.classifier.probabilities(inputs)
         others = self.model.embedding.of_domains(self.model.classifier.classes)
