@@ -164,6 +164,11 @@ class MultiDomainModel(keras.Model):
         labels = ops.cast(labels, outputs.dtype)
         return ops.relu(outputs) - outputs * labels + ops.softplus(-ops.abs(outputs))
 
+    @property
+    def wants_pseudo(self) -> bool:
+        """Whether rows with a pseudo-domain join the training rows."""
+        return any(plugin.wants_pseudo for plugin in self._plugins)
+
     def weigh(self, losses, inputs: dict):
         """Return what the rows' losses `(batch,)` count in training, as the plug-ins have it."""
         for plugin in self._plugins:
