@@ -30,14 +30,14 @@ class AREAD(MultiDomainModel):
         Attributes:
             base: architecture below the experts; one that has a `represent`. base_settings: its own settings.
             n_experts: on each level. expert_units: on each level, the widths of an expert's layers.
-            dropout: after every hidden layer of an expert.
+            dropout: after every hidden layer of an expert; the paper names none.
         """
 
         base: str = "mmoe"
         base_settings: dict[str, Any] = Field(default_factory=dict)
         n_experts: tuple[int, ...] = Field((3, 6, 12), min_length=2)
         expert_units: tuple[tuple[int, ...], ...] = ((64, 32), (32, 16), (16, 8))
-        dropout: float = 0.2
+        dropout: float = 0.0
 
         @model_validator(mode="after")
         def _base_is_possible(self):
