@@ -1,16 +1,21 @@
-"""SSCTL: weights of pseudo-labelled rows (Eq. 4) and scales of shared layers (Eq. 6-8) against NumPy."""
+"""SSCTL: backbone (Eq. 1-2), rows with pseudo-domains (Eq. 4-5) and scales (Eq. 6-8), against NumPy."""
 
 import keras
 import numpy as np
 import pytest
-from conftest_papers import relu
+from conftest_papers import ROWS, make_inputs, relu
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
+from models.architectures.base import create_model
+from models.features import FeatureSpec, InputField
 from models.layers.confidence import ConfidenceWeights
 from models.layers.differentiation import Differentiated, DifferentiationNetwork
+from models.layers.domain_classifier import DomainClassifier
 from models.layers.mlp import MLP, Experts
+from models.pseudo import CONFIDENCE
+from models.settings import ModelSettings
 
 
 def sigmoid(x):
@@ -112,3 +117,116 @@ def test_weights_rise_with_confidence_and_stay_between_zero_and_one(confidences)
     weights = ops.convert_to_numpy(layer(c, np.ones(len(c), bool), training=True))
     assert np.isfinite(weights).all() and ((weights >= 0) & (weights <= 1)).all()
     assert (np.diff(weights) >= -1e-6).all()
+
+
+SPEC = FeatureSpec(
+    fields=(
+        InputField(name="user", kind="categorical", size=9),
+        InputField(name="x", kind="numeric", group="context"),
+        InputField(name="owner", kind="categorical", size=4, group="domain"),
+    ),
+    domain="channel",
+    domains=("news", "sport", "music"),
+)
+
+
+def inputs():
+    rng = np.random.default_rng(7)
+    owner = rng.integers(0, 4, ROWS).astype("int32")
+    return make_inputs() | {"owner": owner, "channel": rng.integers(0, 4, ROWS).astype("int32")}
+
+
+def built(architecture, **settings):
+    classifier = DomainClassifier(SPEC, (1,), (4,), 2)
+    classifier(inputs())
+    values(classifier)
+    classifier.trainable = False
+    own = {"sddn": {"hidden": 2}} if architecture == "ssctl" else {}
+    model = ModelSettings(
+        architecture=architecture,
+        settings=settings,
+        embedding_dim=3,
+        plugin_settings=own,
+        unknown_domain_share=0,
+    )
+    return values(create_model(SPEC, model, classifier=classifier))
+
+
+def scaled(wrapped, x, e_d, e_w):
+    """A shared network by Eq. 8, `(batch, experts, units)`."""
+    outputs = []
+    n = wrapped.experts
+    for expert in range(n):
+        h = x
+        for i, network in enumerate(wrapped.networks):
+            gamma = np.sqrt(dn(network, e_d) * dn(network, e_w)).reshape(len(x), n, -1)[:, expert]
+            if n > 1:
+                kernel, bias = (
+                    wrapped.layer.kernels[i].numpy()[expert],
+                    wrapped.layer.biases[i].numpy()[expert],
+                )
+            else:
+                kernel, bias = (weight.numpy() for weight in wrapped.layer.weights[2 * i : 2 * i + 2])
+            h = gamma * relu(h @ kernel + bias)
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def test_ssctl_joins_scaled_shared_experts_with_the_domain_s_own():
+    model, rows = (
+        built("ssctl", n_experts=2, expert_units=(4, 3), gate_units=(3,), tower_units=(2,)),
+        inputs(),
+    )
+    fields = model.embedding(rows).numpy()  # user, x, owner, domain
+    domain = rows["channel"]
+    r_e, r_g = fields[:, :2].reshape(ROWS, -1), fields[:, 1:].reshape(ROWS, -1)
+    p = model.classifier.probabilities(rows).numpy()  # of the domains 0 and 2
+    table = model.embedding.table.numpy()
+    domains = table[-4:]  # the domains' embeddings are the last rows, the unknown one last
+    e_d, e_w = fields[:, 3], p @ domains[[0, 2]]  # Eq. 6
+    h = scaled(model.shared, r_e, e_d, e_w)
+    s = r_e
+    for kernel, bias in zip(model.specific.kernels, model.specific.biases, strict=True):
+        s = np.stack([relu(s[i] @ kernel.numpy()[d, 0] + bias.numpy()[d, 0]) for i, d in enumerate(domain)])
+    w1, b1 = (weight.numpy() for weight in model.gate.weights)
+    w2, b2 = (weight.numpy() for weight in model.weights_of_experts.weights)
+    scores = relu(r_g @ w1 + b1) @ w2 + b2
+    w = np.exp(scores - scores.max(1, keepdims=True))
+    w /= w.sum(1, keepdims=True)
+    z = np.concatenate([np.einsum("be,bek->bk", w, h), s], axis=1)  # Eq. 2
+    tower = scaled(model.tower, z, e_d, e_w)[:, 0]
+    kernel, bias = (weight.numpy() for weight in model.logit.weights)
+    np.testing.assert_allclose(model(rows), (tower @ kernel + bias)[:, 0], rtol=1e-3, atol=1e-4)
+
+
+def test_rows_with_a_pseudo_domain_count_lambda_times_their_weight():
+    model, rows = built("ssctl"), inputs()
+    c = np.array([0, 0.2, 0.9, 0, 0.6, 0.4, 0, 1.0], "float32")
+    losses = np.arange(1.0, 9.0, dtype="float32")
+    mu, variance = 0.999 * 0.5 + 0.001 * c[c > 0].mean(), 0.999 + 0.001 * c[c > 0].var()
+    w = np.where(c <= mu, np.exp(-((c - mu) ** 2) / (2 * variance)), 1.0)
+    expected = losses * np.where(c > 0, 0.7 * w, 1.0)  # Eq. 5
+    np.testing.assert_allclose(model.weigh(losses, rows | {CONFIDENCE: c}), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["shared_bottom", "mmoe", "ple", "cgc", "aread"])
+def test_sddn_scales_the_shared_layers_of_other_architectures(architecture):
+    classifier = DomainClassifier(SPEC, (1,), (4,), 2)
+    plain, scaled = (
+        create_model(
+            SPEC, ModelSettings(architecture=architecture, plugins=plugins, embedding_dim=3), 0.0, classifier
+        )
+        for plugins in ((), ("sddn",))
+    )
+    assert len(scaled.trainable_variables) > len(plain.trainable_variables)
+    before = scaled.probabilities(scaled(inputs())).numpy()
+    for layer in scaled._flatten_layers():
+        if isinstance(layer, DifferentiationNetwork):
+            layer.delta *= 3.0
+    assert np.abs(scaled.probabilities(scaled(inputs())).numpy() - before).max() > 1e-5
+
+
+def test_without_a_classifier_the_plug_ins_say_what_is_missing():
+    for plugin in ("sddn", "isct"):
+        with pytest.raises(ValueError, match=f"{plugin} needs the domain classifier"):
+            create_model(SPEC, ModelSettings(architecture="cgc", plugins=(plugin,)))
