@@ -42,7 +42,9 @@ class ISCT(Plugin):
         model.confidence_weights = self._weights  # so that its state is the model's
 
     def weigh(self, losses, inputs):
-        """Weigh the losses of rows with a pseudo-domain (Eq. 5)."""
+        """Weigh the losses of rows with a pseudo-domain (Eq. 5); in a batch that says nothing there is none."""
+        if CONFIDENCE not in inputs:
+            return losses
         confidence = inputs[CONFIDENCE]
         pseudo = confidence > 0
         weights = self._weights(confidence, pseudo, training=True)
