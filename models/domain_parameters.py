@@ -129,10 +129,8 @@ def _rows(table: SparseRows, domain: int):
 
 def embeddings_of(model) -> list[FieldEmbedding]:
     """Return the embeddings of a model that all domains share."""
-    layers = model._flatten_layers()
-    return [
-        layer for layer in layers if isinstance(layer, FieldEmbedding) and layer.built and layer.copies == 1
-    ]
+    embeddings = (layer for layer in model._flatten_layers() if isinstance(layer, FieldEmbedding))
+    return [layer for layer in embeddings if layer.built and layer.trainable and layer.copies == 1]
 
 
 def is_domain_specific(model, variable: keras.Variable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -39,26 +40,33 @@ class FeatureSpec(Settings):
         fields: the features, in the order of the log schema.
         domain: name of the domain input, an index `(batch,)` in `[0, n_domains]`.
         domains: the training split's domains in index order; the index `n_domains` stands for any other.
+        vocabularies: hash of what the indices of all fields stand for; empty where no Transform gave them.
     """
 
     fields: tuple[InputField, ...]
     domain: str
     domains: tuple[str, ...]
+    vocabularies: str = ""
 
     @property
     def n_domains(self) -> int:
         """Number of known domains, which is also the index of the unknown domain."""
         return len(self.domains)
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the spec: two models with the same one mean the same by an index, 16 hexadecimal digits."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
     @classmethod
     def from_transform(cls, log: LogSchema, transform: tft.TFTransformOutput) -> FeatureSpec:
-        """Read the sizes that Transform found.
+        """Read the sizes and vocabularies that Transform found.
 
         Args:
             log: the log's schema.
             transform: output of the Transform component.
         """
-        fields = []
+        fields, vocabularies = [], hashlib.sha256()
         for name, feature in log.features.items():
             if feature.kind == "numeric":
                 buckets = feature.scale == "buckets"
@@ -69,6 +77,9 @@ class FeatureSpec(Settings):
                 kind, length = feature.kind, getattr(feature, "max_length", 0)
                 padding = int(feature.kind == "sequence")
                 size = transform.vocabulary_size_by_name(name) + feature.oov_buckets + padding
+                vocabularies.update(b"\n".join([name.encode(), *transform.vocabulary_by_name(name), b""]))
             fields.append(InputField(name=name, kind=kind, size=size, length=length, group=feature.group))
         domains = tuple(value.decode() for value in transform.vocabulary_by_name(log.domain))
-        return cls(fields=tuple(fields), domain=log.domain, domains=domains)
+        return cls(
+            fields=tuple(fields), domain=log.domain, domains=domains, vocabularies=vocabularies.hexdigest()
+        )

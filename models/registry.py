@@ -101,8 +101,8 @@ def check(model: ModelSettings, learning: LearningSettings) -> None:
         ValueError: the first fault found.
     """
     own_settings(find("architectures", model.architecture), model.settings)
-    for plugin in model.plugins:
-        find("plugins", plugin)
+    for plugin in dict.fromkeys((*model.plugins, *model.plugin_settings)):
+        own_settings(find("plugins", plugin), model.plugin_settings.get(plugin, {}))
     method = find("learning", learning.method)
     own_settings(method, learning.settings)
     method.cls.check_model(model)

@@ -16,7 +16,7 @@ class ModelSettings(Settings):
     Attributes:
         architecture: a name of the registry (`mdr models` lists them).
         settings: the architecture's own settings; its defaults are the paper's.
-        plugins: names of plug-ins, applied in this order.
+        plugins: names of plug-ins, applied in this order. plugin_settings: by plug-in: its own settings.
         embedding_dim: width of every field's embedding.
         domain_groups: 0 gives each domain its own specific parameters; otherwise the domains are first
             clustered into so many groups (AREAD, section 3.1), and a group takes the place of a domain.
@@ -27,6 +27,7 @@ class ModelSettings(Settings):
     architecture: str = "mmoe"
     settings: dict[str, Any] = Field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    plugin_settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     embedding_dim: int = Field(16, ge=1)
     domain_groups: int = Field(0, ge=0)
     unknown_domain_share: float = Field(0.01, ge=0, lt=1)

@@ -63,7 +63,8 @@ class AREAD(MultiDomainModel):
         self.base = entry.cls(
             self.spec.model_copy(update={"domains": names}),
             own_settings(entry, settings.base_settings),
-            ModelSettings(architecture=settings.base, plugins=self.plugin_names, unknown_domain_share=0),
+            ModelSettings(architecture=settings.base, unknown_domain_share=0),
+            plugins=self._plugins,
         )
         self.base.built = True  # which Keras would miss, and warn
         dim = self.embedding.dim

@@ -24,14 +24,25 @@ class MultiDomainModel(keras.Model):
         settings: the architecture's own settings.
         model: what the config says of every model.
         embedding_l2: see `FieldEmbedding`.
+        classifier: the frozen `DomainClassifier`, for plug-ins that need it.
+        plugins: those to use instead of the config's, of a model that this one is the base of.
     """
 
     class Settings(Settings):
         """An architecture's own settings; the defaults are the paper's."""
 
+    built_in: tuple[str, ...] = ()  # plug-ins that are a part of the architecture
     replaceable = True  # whether other values can take the place of the weights for one call
 
-    def __init__(self, spec: FeatureSpec, settings: Any, model: ModelSettings, embedding_l2: float = 0.0):
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        settings: Any,
+        model: ModelSettings,
+        embedding_l2: float = 0.0,
+        classifier: keras.layers.Layer | None = None,
+        plugins: list | None = None,
+    ):
         super().__init__(name=model.architecture)
         self.spec = spec
         self.settings = settings
@@ -50,9 +61,14 @@ class MultiDomainModel(keras.Model):
         self._hide = keras.random.SeedGenerator()
         self.linear = None
         self.domain_parameters = SpecificParameters()  # what each domain adds to the shared ones, if anything
-        self.plugin_names = model.plugins
-        self._plugins = [find("plugins", name).cls() for name in model.plugins]
+        self.classifier = classifier
+        self._plugins = self._make_plugins(model) if plugins is None else plugins
         self.assemble(settings)
+
+    def _make_plugins(self, model: ModelSettings) -> list:
+        entries = [find("plugins", name) for name in dict.fromkeys((*self.built_in, *model.plugins))]
+        own = model.plugin_settings
+        return [entry.cls(own_settings(entry, own.get(entry.name, {})), self) for entry in entries]
 
     def make_embedding(self, dim: int, l2: float) -> FieldEmbedding:
         """Return the layer that embeds the fields; see `FieldEmbedding` for the arguments."""
@@ -131,10 +147,13 @@ class MultiDomainModel(keras.Model):
         )
 
     def embed(self, inputs: dict):
-        """Return the fields, and the domains or their groups, that `logits` and `represent` read."""
+        """Return the fields, and the domains or their groups, that `logits` and `represent` read next."""
         domain = inputs[self.spec.domain]
         own = domain if self.domain_group is None else ops.take(self.domain_group, domain)
-        return self.embedding(inputs, own), own
+        fields = self.embedding(inputs, own)
+        for plugin in self._plugins:
+            plugin.see(inputs, fields)
+        return fields, own
 
     def _outputs(self, inputs: dict, training: bool):
         outputs = self.logits(*self.embed(inputs), training)
@@ -144,6 +163,17 @@ class MultiDomainModel(keras.Model):
         """Return the log loss of each row, `(batch,)`, from labels `(batch,)` and the outputs of `call`."""
         labels = ops.cast(labels, outputs.dtype)
         return ops.relu(outputs) - outputs * labels + ops.softplus(-ops.abs(outputs))
+
+    @property
+    def wants_pseudo(self) -> bool:
+        """Whether rows with a pseudo-domain join the training rows."""
+        return any(plugin.wants_pseudo for plugin in self._plugins)
+
+    def weigh(self, losses, inputs: dict):
+        """Return what the rows' losses `(batch,)` count in training, as the plug-ins have it."""
+        for plugin in self._plugins:
+            losses = plugin.weigh(losses, inputs)
+        return losses
 
     def probabilities(self, outputs):
         """Return the click probability of each row, `(batch,)`, from the outputs of `call`."""
@@ -165,14 +195,19 @@ def flat(fields):
     return ops.reshape(fields, (-1, fields.shape[1] * fields.shape[2]))
 
 
-def create_model(spec: FeatureSpec, model: ModelSettings, embedding_l2: float = 0.0) -> MultiDomainModel:
-    """Build the model of a config, with all of its weights.
+def create_model(
+    spec: FeatureSpec,
+    model: ModelSettings,
+    embedding_l2: float = 0.0,
+    classifier: keras.layers.Layer | None = None,
+) -> MultiDomainModel:
+    """Build the model of a config, with all of its weights; see `MultiDomainModel` for the arguments.
 
     Raises:
         ValueError: unknown architecture, plug-in or setting.
     """
     entry = find("architectures", model.architecture)
-    built = entry.cls(spec, own_settings(entry, model.settings), model, embedding_l2)
+    built = entry.cls(spec, own_settings(entry, model.settings), model, embedding_l2, classifier)
     built(example_inputs(spec))
     return built
 

@@ -122,6 +122,7 @@ class Steps(BaseSteps):
         mapping = list(zip(variables, [*trainable, *other], strict=True))
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             losses = self.model.row_losses(labels, self.model(inputs, training=True))
+            losses = self.model.weigh(losses, inputs)
             losses = losses if weights is None else losses * weights
             loss = self.objective(losses, inputs[self.model.spec.domain])
         loss = loss.astype("float32") + sum(scope.losses)

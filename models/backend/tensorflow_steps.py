@@ -141,6 +141,7 @@ class Steps(BaseSteps):
     def _loss(self, batch):
         inputs, labels, weights = split_batch(batch)
         losses = self.model.row_losses(labels, self.model(inputs, training=True))
+        losses = self.model.weigh(losses, inputs)
         losses = losses if weights is None else losses * tf.cast(weights, losses.dtype)
         return tf.cast(self.objective(losses, inputs[self.model.spec.domain]), tf.float32)
 

@@ -11,7 +11,7 @@ from models.layers.specific import SparseRows
 
 @keras.saving.register_keras_serializable("mdr")
 class FieldEmbedding(keras.layers.Layer):
-    """Embeds every field of a row, the domain last.
+    """Embeds every field of a row, the domain last unless it is left out.
 
     All categorical fields and sequences share one table, each field with its own range of rows, so that a
     batch is one look-up however many fields there are. A sequence is the mean over its values, a number its
@@ -23,14 +23,24 @@ class FieldEmbedding(keras.layers.Layer):
         l2: L2 penalty on the embeddings that a batch looks up, averaged over its rows.
         copies: number of sets of embeddings, of which each row reads one; the domains' own embeddings are
             in one set.
+        with_domain: whether the domain is embedded, too; if not, no input of its name is needed.
     """
 
-    def __init__(self, spec: FeatureSpec, dim: int, l2: float = 0.0, copies: int = 1, **kwargs):
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        dim: int,
+        l2: float = 0.0,
+        copies: int = 1,
+        with_domain: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.spec = FeatureSpec.model_validate(spec)
         self.dim = dim
         self.l2 = l2
         self.copies = copies
+        self.with_domain = with_domain
         self.specific = SparseRows()  # what each domain adds to the table, if anything
         self._single = [field for field in self.spec.fields if field.kind == "categorical"]
         self._sequences = [field for field in self.spec.fields if field.kind == "sequence"]
@@ -41,10 +51,11 @@ class FieldEmbedding(keras.layers.Layer):
             rows += field.size
         self._copy_rows = rows
         self._first_row[self.spec.domain] = copies * rows
-        self._rows = copies * rows + self.spec.n_domains + 1
+        self._rows = copies * rows + (self.spec.n_domains + 1 if with_domain else 0)
         # Where each field of the spec lies among the blocks that `call` concatenates.
         blocks = [field.name for field in (*self._single, *self._sequences, *self._numeric)]
-        self._order = [blocks.index(field.name) for field in self.spec.fields] + [len(blocks)]
+        self._order = [blocks.index(field.name) for field in self.spec.fields]
+        self._order += [len(blocks)] if with_domain else []
 
     def build(self, inputs_shape, copy_shape=None):
         initializer = keras.initializers.RandomNormal(stddev=0.01)
@@ -67,9 +78,10 @@ class FieldEmbedding(keras.layers.Layer):
             copy: which copy each row reads, `(batch,)`; of no effect where there is only one.
 
         Returns:
-            `(batch, fields + 1, dim)` in the order of the spec, the domain last.
+            `(batch, fields + 1, dim)` in the order of the spec, the domain last; `(batch, fields, dim)`
+            without it.
         """
-        domain = inputs[self.spec.domain]
+        domain = inputs[self.spec.domain] if self.with_domain else None
         blocks, copy = [], ops.expand_dims(copy, 1) if self.copies > 1 else 0
         start = copy * self._copy_rows
         names = [field.name for field in self._single]
@@ -89,8 +101,9 @@ class FieldEmbedding(keras.layers.Layer):
                 count = len(self._numeric)
                 vectors = take_rows(self.numeric, copy * count + ops.arange(count, dtype="int32"))
             blocks.append(ops.expand_dims(ops.cast(values, self.compute_dtype), 2) * vectors)
-        own = ops.expand_dims(ops.cast(domain, "int32") + self._first_row[self.spec.domain], 1)
-        blocks.append(self._look_up(own, domain))
+        if self.with_domain:
+            own = ops.expand_dims(ops.cast(domain, "int32") + self._first_row[self.spec.domain], 1)
+            blocks.append(self._look_up(own, domain))
         fields = ops.concatenate(blocks, axis=1)
         if self.l2:
             self.add_loss(self.l2 * ops.mean(ops.sum(ops.square(fields), axis=(1, 2))))
@@ -99,6 +112,10 @@ class FieldEmbedding(keras.layers.Layer):
     def _look_up(self, rows, domain):
         vectors = take_rows(self.table, rows)
         return vectors + self.specific(rows, domain) if self.specific.pairs else vectors
+
+    def of_domains(self, domains: tuple[int, ...]):
+        """Return the embeddings of some domains, `(domains, dim)`."""
+        return take_rows(self.table, np.array(domains, "int32") + self._first_row[self.spec.domain])
 
     def touched(self, arrays: dict[str, np.ndarray]) -> np.ndarray:
         """Return the rows of the table that each of some rows looks up, `(rows, n)`."""
@@ -111,9 +128,9 @@ class FieldEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape, copy_shape=None):
         batch = next(iter(inputs_shape.values()))[0]
-        return (batch, len(self.spec.fields) + 1, self.dim)
+        return (batch, len(self._order), self.dim)
 
     def get_config(self):
         spec = self.spec.model_dump(mode="json")
         config = {"spec": spec, "dim": self.dim, "l2": self.l2, "copies": self.copies}
-        return {**super().get_config(), **config}
+        return {**super().get_config(), **config, "with_domain": self.with_domain}

@@ -24,6 +24,8 @@ class MLP(keras.layers.Layer):
         dropout: share of activations dropped in training.
     """
 
+    can_be_scaled = True
+
     def __init__(self, units: Sequence[int], dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.units = tuple(units)
@@ -37,10 +39,14 @@ class MLP(keras.layers.Layer):
             input_shape = (*input_shape[:-1], width)
         self.built = True
 
-    def call(self, x, training=False):
-        """Map `(batch, width)` to `(batch, units[-1])`."""
-        for layer in self._layers_in_order:
-            x = self._drop(layer(x), training=training)
+    def call(self, x, training=False, scales=None):
+        """Map `(batch, width)` to `(batch, units[-1])`.
+
+        Each layer's output is multiplied by its scale `(batch, units)`, if there are any.
+        """
+        for i, layer in enumerate(self._layers_in_order):
+            x = layer(x) if scales is None else layer(x) * scales[i]
+            x = self._drop(x, training=training)
         return x
 
     def compute_output_shape(self, input_shape):
@@ -62,6 +68,8 @@ class Experts(keras.layers.Layer):
         dropout: share of activations dropped in training; a row's mask is the same in every expert, since
             drawing one for each costs as much as the products.
     """
+
+    can_be_scaled = True
 
     def __init__(self, n_experts: int, units: Sequence[int], dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -87,13 +95,18 @@ class Experts(keras.layers.Layer):
             width = units
         self.built = True
 
-    def call(self, x, training=False):
-        """Map `(batch, width)` to `(batch, n_experts, units[-1])`."""
+    def call(self, x, training=False, scales=None):
+        """Map `(batch, width)` to `(batch, n_experts, units[-1])`.
+
+        Each layer's output is multiplied by its scale `(batch, n_experts, units)`, if there are any.
+        """
         x = ops.expand_dims(x, 0)  # experts first: (1 or experts, batch, width)
-        for kernel, bias in zip(self.kernels, self.biases, strict=True):
+        for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True)):
             # Keras casts a weight to a lower precision in most operations, but not in a matmul of two ranks.
             kernel, bias = ops.cast(kernel, x.dtype), ops.cast(bias, x.dtype)
             x = ops.relu(ops.matmul(x, kernel) + ops.expand_dims(bias, 1))
+            if scales is not None:
+                x = x * ops.transpose(scales[i], (1, 0, 2))
             x = self._drop(x, training=training)
         return ops.transpose(x, (1, 0, 2))
 

@@ -10,6 +10,7 @@ from keras import ops
 from models.architectures.base import create_model
 from models.columns import Columns
 from models.features import FeatureSpec, InputField
+from models.layers.domain_classifier import DomainClassifier
 from models.registry import find
 from models.settings import ModelSettings
 
@@ -60,7 +61,16 @@ def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0,
     model = ModelSettings(
         architecture=architecture, settings=settings, embedding_dim=4, unknown_domain_share=share
     )
-    return create_model(spec, model, embedding_l2=1e-4)
+    classifier = small_classifier(spec) if architecture == "ssctl" else None
+    return create_model(spec, model, 1e-4, classifier)
+
+
+def small_classifier(spec: FeatureSpec = SPEC) -> DomainClassifier:
+    """Return a frozen classifier to which the first domain is the dominant one."""
+    classifier = DomainClassifier(spec, (0,), (4,), 4)
+    classifier(make_inputs(2, spec))
+    classifier.trainable = False
+    return classifier
 
 
 @contextmanager

@@ -59,6 +59,20 @@ def test_a_spec_without_features_is_the_domain_alone():
     assert layer({"d": np.array([0, 1], "int32")}).shape == (2, 1, 2)
 
 
+def test_an_embedding_can_leave_the_domain_out(check_layer):
+    inputs = make_inputs(6)
+    with_domain, without = FieldEmbedding(SPEC, dim=4), FieldEmbedding(SPEC, dim=4, with_domain=False)
+    del inputs["channel"]
+    check_layer(without, inputs, expected_shape=(6, 4, 4))
+    assert without.compute_output_shape({"price": (6,)}) == (6, 4, 4)
+    fields = with_domain({**inputs, "channel": np.zeros(6, "int32")})
+    rows = without.table.shape[0]
+    assert with_domain.table.shape[0] == rows + SPEC.n_domains + 1
+    without.table.assign(with_domain.table[:rows])
+    without.numeric.assign(with_domain.numeric)
+    np.testing.assert_array_equal(without(inputs), fields[:, :-1])
+
+
 def test_mlp_by_hand(check_layer):
     x, layer = RNG.normal(size=(5, 3)).astype("float32"), MLP((4, 2))
     check_layer(layer, x, expected_shape=(5, 2))
