@@ -1,5 +1,6 @@
 """What every architecture shares: the embedded fields, the domain index, the loss of a row."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -24,6 +25,10 @@ class MultiDomainModel(keras.Model):
         settings: the architecture's own settings.
         model: what the config says of every model.
         embedding_l2: see `FieldEmbedding`.
+        classifier: folder of the domain classifier, for the parts that hold one; None without it.
+
+    Attributes:
+        classifier_folder: that folder, for `assemble` and the plug-ins.
     """
 
     class Settings(Settings):
@@ -31,8 +36,16 @@ class MultiDomainModel(keras.Model):
 
     replaceable = True  # whether other values can take the place of the weights for one call
 
-    def __init__(self, spec: FeatureSpec, settings: Any, model: ModelSettings, embedding_l2: float = 0.0):
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        settings: Any,
+        model: ModelSettings,
+        embedding_l2: float = 0.0,
+        classifier: Path | None = None,
+    ):
         super().__init__(name=model.architecture)
+        self.classifier_folder = classifier
         self.spec = spec
         self.settings = settings
         self.n_domains = (model.domain_groups or spec.n_domains) + 1  # the unknown domain included
@@ -165,14 +178,16 @@ def flat(fields):
     return ops.reshape(fields, (-1, fields.shape[1] * fields.shape[2]))
 
 
-def create_model(spec: FeatureSpec, model: ModelSettings, embedding_l2: float = 0.0) -> MultiDomainModel:
-    """Build the model of a config, with all of its weights.
+def create_model(
+    spec: FeatureSpec, model: ModelSettings, embedding_l2: float = 0.0, classifier: Path | None = None
+) -> MultiDomainModel:
+    """Build the model of a config, with all of its weights; see `MultiDomainModel` for the arguments.
 
     Raises:
         ValueError: unknown architecture, plug-in or setting.
     """
     entry = find("architectures", model.architecture)
-    built = entry.cls(spec, own_settings(entry, model.settings), model, embedding_l2)
+    built = entry.cls(spec, own_settings(entry, model.settings), model, embedding_l2, classifier)
     built(example_inputs(spec))
     return built
 

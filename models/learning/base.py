@@ -44,6 +44,7 @@ class LearningMethod:
         columns: the training rows, sorted by domain.
         augmented: rows made from training rows, likewise; None where there are none.
         train_on_augmented: whether those are trained on like the others.
+        pseudo: rows of dominant domains with pseudo-domains, sorted by those; None without a classifier.
 
     Attributes:
         original: the training rows. columns: the rows that are trained on.
@@ -74,12 +75,13 @@ class LearningMethod:
         columns: Columns,
         augmented: Columns | None = None,
         train_on_augmented: bool = False,
+        pseudo: Columns | None = None,
     ):
         self.settings = settings
         self.model = model
         self.original = columns
         self.columns = join(columns, augmented) if augmented and train_on_augmented else columns
-        self.augmented = augmented
+        self.augmented, self.pseudo = augmented, pseudo
         self.batch_size = batch_size
         self.seed = seed
         self.outer = 0
