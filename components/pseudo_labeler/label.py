@@ -77,7 +77,14 @@ class ClassifierHandler(ModelHandler[Batch, PredictionResult, Any]):
     def load_model(self):
         """Return the compiled function from inputs to p."""
         classifier = load(Path(self._folder), self._spec)
-        return tf.function(classifier.probabilities, reduce_retracing=True)
+        shapes = {
+            field.name: tf.TensorSpec(
+                [None, field.length] if field.length else [None],
+                tf.float32 if field.kind == "numeric" else tf.int32,
+            )
+            for field in self._spec.fields
+        }
+        return tf.function(classifier.probabilities, input_signature=[shapes])
 
     def should_skip_batching(self) -> bool:
         """Return True: the rows come in batches."""
