@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import apache_beam as beam
 import numpy as np
@@ -23,7 +24,9 @@ from models import domain_classifier
 from models.architectures.base import example_inputs
 from models.features import FeatureSpec
 from models.feeding import load_columns, load_pseudo
+from models.inputs import Inputs
 from models.layers.domain_classifier import DomainClassifier
+from models.settings import LearningSettings, ModelSettings
 
 RUNNER = "FnApiRunner"
 
@@ -171,11 +174,48 @@ def test_a_classifier_of_other_vocabularies_is_refused_with_both_fingerprints(tm
     assert not list((tmp_path / "now" / "labeled").iterdir())
 
 
-@pytest.mark.parametrize("classes", [None, 2])
-def test_rows_without_p_are_refused_by_the_name_of_their_split(tmp_path, classes):
-    _, _, spec, _ = run(tmp_path)
-    without = files(tmp_path / "examples", "train")  # a new span that nobody labelled
-    given = without if classes is None else files(tmp_path / "labeled", "pseudo")
-    with pytest.raises(ValueError, match=r"the split 'pseudo' has rows without mdr_p of . values"):
-        load_pseudo(given, spec, tmp_path / "p", classes or 3)
-    assert not (tmp_path / "p").exists() and not list(tmp_path.glob(".p.*"))
+def inputs_of(folder: Path, classifier: Path, train_files: list[str]) -> Inputs:
+    """What the trainer makes of what TFX hands to it."""
+    settings = {"log": LOG, "model": ModelSettings(), "learning": LearningSettings()}
+    config = {name: value.model_dump_json() for name, value in settings.items()}
+    return Inputs(
+        SimpleNamespace(
+            custom_config={**config, "checkpoints": str(folder / "checkpoints")},
+            transform_graph_path=str(folder / "graph"),
+            train_files=train_files,
+            eval_files=files(folder / "labeled", "validation"),
+            base_model=str(classifier),
+        )
+    )
+
+
+def test_the_training_gets_the_rows_apart_with_p_and_the_classifier(tmp_path):
+    _, _, spec, classifier = run(tmp_path)
+    patterns = [f"{tmp_path}/labeled/Split-{split}/*" for split in ("train", "pseudo")]
+    given = inputs_of(tmp_path, classifier, patterns)
+    assert given.spec == spec and given.classifier == classifier and given.augmented is None
+    dominant = given.train.of_domain(0)
+    assert given.train.rows == 600 and given.pseudo.rows == len(dominant["label"])
+    assert given.pseudo.arrays["mdr_p"].shape == (given.pseudo.rows, 3)
+    assert len(given.pseudo.of_domain(0)["label"]) == 0  # sorted by pseudo-domain, none of them dominant
+    assert set(given.pseudo.arrays) - set(given.train.arrays) == {
+        "mdr_p",
+        "mdr_confidence",
+        "mdr_source_domain",
+    }
+
+
+@pytest.mark.parametrize("p", [None, [0.5, 0.5]])
+def test_rows_of_a_new_span_without_their_p_are_refused_by_the_name_of_the_split(tmp_path, p):
+    _, _, _, classifier = run(tmp_path)
+    span = tmp_path / "new" / "Split-pseudo" / "data.gz"
+    span.parent.mkdir(parents=True)
+    labelled = {"mdr_p": p, "mdr_confidence": 0.5, "mdr_source_domain": 0}
+    with tf.io.TFRecordWriter(str(span), "GZIP") as writer:
+        for row in make_rows(5):
+            writer.write(encode({**row, **labelled}))
+    train = files(tmp_path / "labeled", "train")
+    labelled_before = files(tmp_path / "labeled", "pseudo")
+    with pytest.raises(ValueError, match=r"the split 'pseudo' has rows without mdr_p of 3 values.*data\.gz"):
+        inputs_of(tmp_path, classifier, [*train, *labelled_before, str(span)])
+    assert not list((tmp_path / "checkpoints").rglob("*pseudo*"))

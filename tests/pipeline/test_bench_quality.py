@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from models import domain_classifier
 from models.settings import LearningSettings, ModelSettings
 from pipeline.bench import domains, learning, quality, suite
 from pipeline.bench.cell import KEYS, CellSpec
@@ -93,22 +94,27 @@ def test_a_learning_method_is_a_cell_like_any_other(bench):
     assert cell["parameters"] > cells[0]["parameters"]  # what the domains add is counted
 
 
-def test_augmented_rows_are_prepared_beside_the_splits_and_trained_on_when_asked(bench):
+def test_augmented_and_pseudo_labelled_rows_are_prepared_beside_the_splits(bench):
     call, (store, cells) = bench
     changes = ["augmentation.rho=0.4", "augmentation.minor_share=0.1", "learning.train_on_augmented=true"]
-    augmenting, [cell] = call(seeds=1, overrides=changes)
+    augmenting, [cell] = call(seeds=1, overrides=[*changes, "classifier.units=[8]"])
 
-    def columns(folder):
+    def prepared(folder):
         [file] = folder.glob("work/shared_bottom-joint-seed-0.spec")
-        return Prepared(CellSpec.model_validate_json(file.read_text()).data).load()[1]
+        return Prepared(CellSpec.model_validate_json(file.read_text()).data)
 
-    without, with_rows = columns(store.folder), columns(augmenting.folder)
-    assert without["augmented"] is None
+    place = prepared(augmenting.folder)
+    (_, without), (spec, with_rows) = prepared(store.folder).load(), place.load()
+    assert without["augmented"] is without["pseudo"] is prepared(store.folder).classifier is None
+    classes = domain_classifier.load(place.classifier, spec).classes
+    dominant = sum(len(with_rows["train"].domain_rows(d)) for d in range(spec.n_domains) if d not in classes)
+    assert with_rows["pseudo"].rows == dominant > 0
+    assert with_rows["pseudo"].arrays["mdr_p"].shape == (dominant, len(classes))
     assert with_rows["augmented"].rows == pytest.approx(0.1 * with_rows["train"].rows, rel=0.25)
     assert set(with_rows["augmented"].arrays["label"]) == {1}
     for split in ("train", "validation", "test"):
         np.testing.assert_array_equal(with_rows[split].arrays["item_id"], without[split].arrays["item_id"])
-    assert cell["auc"] != cells[0]["auc"]
+    assert cell["auc"] != cells[0]["auc"]  # the augmented rows are trained on, as asked
 
 
 def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
