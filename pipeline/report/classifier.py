@@ -23,6 +23,7 @@ def section(classifier: dict[str, Any] | None) -> dict[str, Any] | None:
     return {
         **classifier,
         "several": several,
+        "without": [target["domain"] for target in classifier["targets"] if not target["rows"]],
         "confusion": Markup(confusion(quality)) if several else "",
         "reliability": Markup(reliability(quality["calibration"]["bins"])) if several else "",
         "confidence": Markup(confidence(classifier["targets"])) if several else "",
@@ -37,15 +38,15 @@ def confusion(quality: dict[str, Any]) -> str:
         x=names,
         y=names,
         z=[[count / max(sum(row), 1) for count in row] for row in rows],
-        customdata=rows,
+        text=[[f"{count:,}" for count in row] for row in rows],
         colorscale=SHADES,
         zmin=0,
         zmax=1,
         xgap=1,
         ygap=1,
-        texttemplate="%{customdata:,}" if len(names) <= MAX_LABELLED else "",
+        texttemplate="%{text}" if len(names) <= MAX_LABELLED else "",
         colorbar={"title": "share", "tickformat": ".0%"},
-        hovertemplate="%{customdata:,} rows of %{y} (%{z:.1%}) were said to be of %{x}<extra></extra>",
+        hovertemplate="%{text} rows of %{y} (%{z:.1%}) were said to be of %{x}<extra></extra>",
     )
     figure.update_layout(height=160 + 26 * max(len(names), 3))
     figure.update_xaxes(title="said", type="category")

@@ -59,7 +59,10 @@ def test_the_figures_are_those_of_the_components(tmp_path, judged):
     assert len(first["bins"]) == CONFIDENCE_BINS and (first["bins"][7], first["bins"][19]) == (30, 10)
     assert (second["rows"], second["confidence"]) == (0, None)
     page = page_of(read, tmp_path)
-    assert "Pseudo-domains" in page and "40 training rows of home also stand as rows of the domain" in page
+    assert (
+        "None went to mail, shop." in page
+        and "40 training rows of home also stand as rows of the domain" in page
+    )
     assert "&lt;b&gt;x" in page and "<b>x</" not in page and "Careful" not in page
     assert "0.530" in page and page.count('class="plotly-graph-div"') == 4  # with the AUC by domain
 
