@@ -136,7 +136,7 @@ def train_classifier(
     history = list(_epochs(steps, rows, settings)) if len(classifier.classes) > 1 else []
     counts = np.bincount(rows.labels(rows.train), minlength=len(classifier.classes))
     p = _predict(steps, rows, settings.batch_size)
-    figures = measure(p, rows.labels(rows.held_out), counts)
+    figures = measure(p, rows.labels(rows.held_out), counts, rows.weights)
     names = {"dominant": dominant, "classes": classifier.classes}
     named = {key: [spec.domains[index] for index in indices] for key, indices in names.items()}
     return classifier, {**named, **figures, "history": history}

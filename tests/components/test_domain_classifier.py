@@ -116,11 +116,14 @@ def test_the_classifier_sees_neither_label_nor_domain_id():
 
 def test_a_balance_of_one_finds_more_of_the_small_domains():
     columns = columns_of(make_rows(800, shares=(0.5, 0.4, 0.07, 0.03), signal=0.5))
-    recall = {}
+    recall, better = {}, {}
     for balance in (0, 1):
         chosen = SETTINGS.model_copy(update={"balance": balance, "held_out": 0.3})
-        recall[balance] = train_classifier(columns, example_spec(), [0], chosen)[1]["recall"]
+        quality = train_classifier(columns, example_spec(), [0], chosen)[1]
+        recall[balance], better[balance] = quality["recall"], quality["better_than_chance"]
     assert sum(recall[1][1:]) > sum(recall[0][1:])
+    assert better[1] is True  # though it is right less often than the largest domain alone would be
+    assert quality["accuracy"] < quality["majority_rate"]
 
 
 def test_it_stops_early_and_keeps_the_best_epoch():
@@ -200,7 +203,7 @@ def test_the_quality_is_that_of_the_definitions():
     random = np.random.default_rng(0)
     p, labels = random.dirichlet([1, 1, 1], 200), random.integers(0, 3, 200)
     labels[:120] = p[:120].argmax(axis=1)
-    quality = measure(p, labels, np.array([50, 60, 40]))
+    quality = measure(p, labels, np.array([50, 60, 40]), np.ones(3))
     said, sure = p.argmax(axis=1), p.max(axis=1)
     for k in range(3):
         assert quality["recall"][k] == pytest.approx(np.mean(said[labels == k] == k))
@@ -220,5 +223,5 @@ def test_luck_is_not_better_than_chance():
     for _ in range(200):
         labels = random.choice(3, 300, p=SHARES[1:] / np.sum(SHARES[1:]))
         p = np.eye(3)[random.choice(3, 300, p=[0.9, 0.05, 0.05])]
-        lucky += measure(p, labels, np.array([3, 2, 1]))["better_than_chance"]
+        lucky += measure(p, labels, np.array([3, 2, 1]), np.ones(3))["better_than_chance"]
     assert lucky < 20

@@ -21,7 +21,11 @@ def outputs(folder, p, labels, classes, warning=""):
     model.mkdir(parents=True)
     made.mkdir()
     names = ["home", *classes]
-    quality = {"dominant": names[:1], "classes": classes, **measure(p, labels, np.bincount(labels) * 9)}
+    quality = {
+        "dominant": names[:1],
+        "classes": classes,
+        **measure(p, labels, np.bincount(labels) * 9, np.ones(len(classes))),
+    }
     description = {"classes": list(range(1, len(names))), "spec": {"domains": names}}
     (model / "quality.json").write_text(json.dumps(quality))
     (model / "classifier.json").write_text(json.dumps(description))
