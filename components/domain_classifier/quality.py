@@ -21,8 +21,8 @@ def measure(p: np.ndarray, labels: np.ndarray, train_rows: np.ndarray, weights: 
         each class, None without rows; `accuracy`; `majority_rate`, the accuracy of always saying the class
         with most training rows; `better_than_chance`, whether C is ahead of that by more than luck, the rows
         weighing what they do in the training, None where there is nothing to tell apart or nothing held out;
-        `calibration` with the `bins` of the confidence (mean `confidence`, `accuracy` and `rows`, bins without
-        rows left out) and `ece`, the expected calibration error.
+        `calibration` with the `bins` of the confidence (mean `confidence`, `accuracy` and `rows`, bins
+        without rows left out) and `ece`, the expected calibration error.
     """
     classes = len(train_rows)
     said = p.argmax(axis=1)
