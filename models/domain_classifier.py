@@ -41,6 +41,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
 
 
+def untrained(spec: FeatureSpec) -> DomainClassifier:
+    """Return a frozen classifier of random weights, for figures of a model's size and speed.
+
+    Args:
+        spec: the model's inputs; the first domain counts as dominant.
+    """
+    return _freeze(_build(DomainClassifier(spec, (0,), (64, 32), 16)))
+
+
 def load(folder: Path, spec: FeatureSpec) -> DomainClassifier:
     """Return a saved classifier, frozen.
 
@@ -57,9 +66,17 @@ def load(folder: Path, spec: FeatureSpec) -> DomainClassifier:
             f" {saved['fingerprint']}, but the model's is {spec.fingerprint}: its indices stand for other"
             " values. Train both on the same output of Transform."
         )
-    classifier = DomainClassifier(spec, saved["dominant"], saved["units"], saved["dim"])
-    classifier(example_inputs(spec))
+    classifier = _build(DomainClassifier(spec, saved["dominant"], saved["units"], saved["dim"]))
     keras.saving.load_weights(classifier, folder / WEIGHTS)
+    return _freeze(classifier)
+
+
+def _build(classifier: DomainClassifier) -> DomainClassifier:
+    classifier(example_inputs(classifier.spec))
+    return classifier
+
+
+def _freeze(classifier: DomainClassifier) -> DomainClassifier:
     classifier.trainable = False
     for weight in classifier.weights:
         store(weight)  # a training must not take it for running state and copy it at every step

@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +15,8 @@ import tensorflow as tf
 from models.backend.base import LABEL
 from models.columns import Columns
 from models.features import FeatureSpec
+from models.pseudo import CONFIDENCE, PROBABILITIES, SOURCE_DOMAIN
+from models.settings import PSEUDO
 
 READ_ROWS = 8192  # tf.Examples parsed in one call
 SORT_ROWS = 1 << 20  # rows of a column that are sorted at a time
@@ -22,13 +26,19 @@ class NoRowsError(ValueError):
     """A split has no rows."""
 
 
-def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
+def load_columns(
+    files: list[str],
+    spec: FeatureSpec,
+    cache: Path,
+    extra: Mapping[str, tf.io.FixedLenFeature] = MappingProxyType({}),
+) -> Columns:
     """Return the rows of transformed examples, decoded once into a cache folder.
 
     Args:
         files: gzipped TFRecords of transformed tf.Examples.
         spec: the model's inputs.
         cache: folder of the columns; made if absent, and taken as it is if present.
+        extra: what else is read from each row, by name.
 
     Raises:
         NoRowsError: the files hold no row.
@@ -37,7 +47,7 @@ def load_columns(files: list[str], spec: FeatureSpec, cache: Path) -> Columns:
         beside = cache.with_name(f".{cache.name}.{uuid.uuid4().hex}")
         beside.mkdir(parents=True)
         try:
-            _decode(files, spec, beside)
+            _decode(files, spec, beside, extra)
             os.rename(beside, cache)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
@@ -55,7 +65,38 @@ def load_columns_if_any(files: list[str], spec: FeatureSpec, cache: Path) -> Col
         return None
 
 
-def _decode(files: list[str], spec: FeatureSpec, folder: Path) -> None:
+def load_pseudo(files: list[str], spec: FeatureSpec, cache: Path, classes: int) -> Columns:
+    """Return pseudo-labelled rows, sorted by pseudo-domain, as `load_columns` does.
+
+    Args:
+        files, spec, cache: see there. classes: number of non-dominant domains.
+
+    Returns:
+        Columns with the arrays `mdr_p` float32 `(rows, classes)`, `mdr_confidence` float32 and
+        `mdr_source_domain` int32 beside the inputs.
+
+    Raises:
+        NoRowsError: the files hold no row.
+        ValueError: a row has no p, or one of other length; names the split.
+    """
+    extra = {
+        SOURCE_DOMAIN: tf.io.FixedLenFeature([], tf.int64),
+        PROBABILITIES: tf.io.FixedLenFeature([classes], tf.float32),
+        CONFIDENCE: tf.io.FixedLenFeature([], tf.float32),
+    }
+    try:
+        return load_columns(files, spec, cache, extra)
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(
+            f"the split {PSEUDO!r} has rows without {PROBABILITIES} of {classes} values, {CONFIDENCE} or"
+            f" {SOURCE_DOMAIN}, as PseudoLabeler writes them; let it label this span, too:"
+            f" {', '.join(files)}: {error.message}"
+        ) from None
+
+
+def _decode(
+    files: list[str], spec: FeatureSpec, folder: Path, extra: Mapping[str, tf.io.FixedLenFeature]
+) -> None:
     """Write the files' rows as one `.npy` per column, sorted by domain, in their order within one.
 
     Memory holds one block of rows at a time: the rows are spooled to disk as they are read, and put in their
@@ -65,6 +106,7 @@ def _decode(files: list[str], spec: FeatureSpec, folder: Path) -> None:
     for field in spec.fields:
         kind = tf.float32 if field.kind == "numeric" else tf.int64
         features[field.name] = tf.io.FixedLenFeature([field.length] if field.length else [], kind)
+    features |= extra
     types = {
         name: np.dtype(np.float32 if name == LABEL or feature.dtype == tf.float32 else np.int32)
         for name, feature in features.items()

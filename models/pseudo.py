@@ -4,7 +4,8 @@ import numpy as np
 
 from models.columns import Columns, join
 
-CONFIDENCE = "mdr_confidence"  # of a row's pseudo-domain; 0 for a row of its own domain
+# What such a row says besides its inputs: the domain that it is of, p, and the largest p (0 in other rows).
+SOURCE_DOMAIN, PROBABILITIES, CONFIDENCE = "mdr_source_domain", "mdr_p", "mdr_confidence"
 
 
 def with_pseudo(columns: Columns, pseudo: Columns | None) -> Columns:

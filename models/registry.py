@@ -94,15 +94,26 @@ def own_settings(entry: Entry, values: dict[str, Any]) -> Settings:
         raise ValueError(f"settings of {entry.name}: {'; '.join(faults)}. Allowed: {allowed}.") from None
 
 
-def check(model: ModelSettings, learning: LearningSettings) -> None:
+def plugins_of(architecture: type, model: ModelSettings) -> list[Entry]:
+    """Return the plug-ins that a model has: those built into its architecture, and those of the config."""
+    return [find("plugins", name) for name in dict.fromkeys((*architecture.built_in, *model.plugins))]
+
+
+def check(model: ModelSettings, learning: LearningSettings, has_classifier: bool) -> None:
     """Check every name and setting of a model and its training.
+
+    Args:
+        model, learning: the settings. has_classifier: whether a domain classifier is trained before.
 
     Raises:
         ValueError: the first fault found.
     """
-    own_settings(find("architectures", model.architecture), model.settings)
+    architecture = find("architectures", model.architecture)
+    own_settings(architecture, model.settings)
     for plugin in dict.fromkeys((*model.plugins, *model.plugin_settings)):
         own_settings(find("plugins", plugin), model.plugin_settings.get(plugin, {}))
+    for entry in plugins_of(architecture.cls, model):
+        entry.cls.check_classifier(has_classifier)
     method = find("learning", learning.method)
     own_settings(method, learning.settings)
     method.cls.check_model(model)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from schema.base import Settings
 
 AUGMENTED = "augmented"  # the split of rows that were made from training rows
+PSEUDO = "pseudo"  # the split of a dominant domain's rows, as rows of the domains that they look like
 
 
 class ModelSettings(Settings):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models import checkpoint
+from models import checkpoint, domain_classifier
 from models.architectures.base import MultiDomainModel, create_model
 from models.backend.optimizer import RowAdam
 from models.checkpoint import TrainingState
@@ -37,12 +37,12 @@ def run_fn(fn_args) -> None:
             `checkpoints`, the folder for the state of an unfinished training (empty: beside the model).
     """
     given = Inputs(fn_args)
-    model = new_model(given.spec, given.model, given.learning, given.train, given.validation)
+    rows = (given.train, given.validation)
+    model = new_model(given.spec, given.model, given.learning, *rows, given.classifier)
     logs = Path(fn_args.model_run_dir)
     logs.mkdir(parents=True, exist_ok=True)
-    history = train(
-        model, given.train, given.validation, given.learning, given.work, logs, augmented=given.augmented
-    )
+    made = {"augmented": given.augmented, "pseudo": given.pseudo}
+    history = train(model, *rows, given.learning, given.work, logs, **made)
     export(model, given.transform, given.log, fn_args.serving_model_dir)
     (logs / "history.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     shutil.rmtree(given.work)
@@ -54,15 +54,21 @@ def new_model(
     learning: LearningSettings,
     train: Columns,
     validation: Columns,
+    classifier: Path | None = None,
 ) -> MultiDomainModel:
     """Return a model that is ready to be trained, its domains clustered if the settings ask for that.
 
     Args:
         spec: the model's inputs. settings, learning: what is trained and how.
         train, validation: rows of the two splits, which the clustering reads.
+        classifier: folder of the domain classifier, if any.
+
+    Raises:
+        ValueError: the classifier was trained on other vocabularies.
     """
+    frozen = classifier and domain_classifier.load(classifier, spec)
     keras.utils.set_random_seed(learning.seed)
-    model = create_model(spec, settings, learning.embedding_l2)
+    model = create_model(spec, settings, learning.embedding_l2, frozen)
     if settings.domain_groups:
         model.domain_group.assign(cluster_domains(spec, settings, learning, train, validation))
         keras.utils.set_random_seed(learning.seed)
@@ -77,6 +83,7 @@ def train(
     work: Path,
     logs: Path,
     augmented: Columns | None = None,
+    pseudo: Columns | None = None,
 ) -> list[dict]:
     """Train a model until it stops getting better, and leave it with its best weights.
 
@@ -89,6 +96,7 @@ def train(
         work: folder of this training's checkpoint.
         logs: folder of the TensorBoard logs.
         augmented: rows made from training rows, if any; what they are for is the method's and `learning`'s.
+        pseudo: pseudo-labelled rows (see `models.feeding.load_pseudo`), if any; they are the method's.
 
     Returns:
         What was measured in each epoch.
@@ -96,7 +104,7 @@ def train(
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    method = create_method(model, columns, learning, augmented)
+    method = create_method(model, columns, learning, augmented, pseudo)
     steps = method.steps
     validation = Validation(validation_columns, model.spec, learning.min_domain_rows, columns.offsets)
     state = checkpoint.load(work)
@@ -127,13 +135,17 @@ def train(
 
 
 def create_method(
-    model, columns: Columns, learning: LearningSettings, augmented: Columns | None = None
+    model,
+    columns: Columns,
+    learning: LearningSettings,
+    augmented: Columns | None = None,
+    pseudo: Columns | None = None,
 ) -> LearningMethod:
     """Return the learning method of a config, with the compiled primitives it stands on.
 
     Args:
         model: a built model. columns: the training rows. learning: how to train.
-        augmented: see `train`.
+        augmented, pseudo: see `train`.
 
     Raises:
         ValueError: unknown method or setting, or one that does not fit the model.
@@ -141,7 +153,7 @@ def create_method(
     entry = find("learning", learning.method)
     settings = own_settings(entry, learning.settings)
     optimizer = create_optimizer(learning)
-    rows = (columns, augmented, learning.train_on_augmented)
+    rows = (columns, augmented, learning.train_on_augmented, pseudo)
     return entry.cls(settings, model, optimizer, learning.batch_size, learning.seed, *rows)
 
 

@@ -78,10 +78,11 @@ class GridTuner(keras_tuner.engine.base_tuner.BaseTuner):
         model_settings, learning = with_values(given.model, given.learning, values)
         progress.report("Tuner", trial=int(trial.trial_id) + 1, trials=self.oracle.max_trials)
         keras.utils.clear_session()
-        model = new_model(given.spec, model_settings, learning, given.train, given.validation)
-        work = Path(self.get_trial_dir(trial.trial_id))
         rows = (given.train, given.validation)
-        history = train(model, *rows, learning, work, work / "logs", augmented=given.augmented)
+        model = new_model(given.spec, model_settings, learning, *rows, given.classifier)
+        work = Path(self.get_trial_dir(trial.trial_id))
+        made = {"augmented": given.augmented, "pseudo": given.pseudo}
+        history = train(model, *rows, learning, work, work / "logs", **made)
         return {SCORE: max(epoch[SCORE] for epoch in history)}
 
     def load_model(self, trial):

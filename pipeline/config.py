@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.data_gate.settings import ChecksSettings
+from components.domain_classifier.settings import ClassifierSettings
 from components.domain_evaluator.settings import EvaluationSettings
 from components.domain_gate.settings import GateSettings
 from components.log_example_gen.settings import DataSettings, SplitSettings
@@ -61,6 +62,8 @@ class Config(Settings):
         name: name of the pipeline; small letters, digits and dashes, as Kubeflow asks.
         data: where the logs are. split: what is training, validation and test. log: what a column means.
         checks: which anomalies stop a run. augmentation: which rows are made from others; None for none.
+        classifier: which domains are dominant, and how the classifier of the others is trained, which gives
+            the dominant ones' rows their pseudo-domains; None for none.
         model, learning: what is trained and how. tuning: what `mdr tune` tries.
         evaluation: what is measured. gate: what a model must reach to be pushed. push: where it goes.
     """
@@ -71,6 +74,7 @@ class Config(Settings):
     split: SplitSettings = SplitSettings()
     checks: ChecksSettings = ChecksSettings()
     augmentation: AugmentationSettings | None = None
+    classifier: ClassifierSettings | None = None
     model: ModelSettings = ModelSettings()
     learning: LearningSettings = LearningSettings()
     tuning: TuningSettings = TuningSettings()
@@ -89,6 +93,12 @@ class Config(Settings):
             raise ValueError(
                 "learning.train_on_augmented needs augmentation: without it there are no such rows."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _classifier_fits(self):
+        if self.classifier and all(feature.group == "domain" for feature in self.log.features.values()):
+            raise ValueError("classifier needs features of the group general or context; log has none.")
         return self
 
 

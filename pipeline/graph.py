@@ -9,6 +9,7 @@ from tfx.dsl.components.base.base_component import BaseComponent
 
 from components.counterfactual_augmenter.component import CounterfactualAugmenter
 from components.data_gate.component import DataGate
+from components.domain_classifier.component import DomainClassifier
 from components.domain_evaluator.component import DomainEvaluator
 from components.domain_gate.component import DomainGate
 from components.item_popularity.component import ItemPopularity
@@ -17,7 +18,8 @@ from components.log_example_gen.component import LogExampleGen
 from components.log_example_gen.settings import SPLITS
 from components.log_schema_gen.component import LogSchemaGen
 from components.model_pusher.component import ModelPusher
-from models.settings import AUGMENTED
+from components.pseudo_labeler.component import PseudoLabeler
+from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.source import code_version
 
@@ -128,6 +130,27 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     )
     transform.add_upstream_node(data_gate)
 
+    # Rows of dominant domains as rows of the others, by a classifier that the training gets, too.
+    transformed, classifying, base_model = transform.outputs["transformed_examples"], [], None
+    if config.classifier:
+        classifier = DomainClassifier(
+            examples=transformed,
+            transform_graph=transform.outputs["transform_graph"],
+            log=log,
+            settings=config.classifier.model_dump_json(),
+            code=code_version("components/domain_classifier", "models"),
+        )
+        base_model = classifier.outputs["model"]
+        labeler = PseudoLabeler(
+            examples=transformed,
+            transform_graph=transform.outputs["transform_graph"],
+            classifier=base_model,
+            log=log,
+            code=code_version("components/pseudo_labeler", "components/log_example_gen", "models"),
+        )
+        classifying = [classifier, labeler]
+        transformed, train_splits = labeler.outputs["labeled_examples"], [*train_splits, PSEUDO]
+
     training = {
         "log": log,
         "model": config.model.model_dump_json(),
@@ -137,8 +160,9 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     }
     trainer = tfx.components.Trainer(
         run_fn="models.trainer.run_fn",
-        examples=transform.outputs["transformed_examples"],
+        examples=transformed,
         transform_graph=transform.outputs["transform_graph"],
+        base_model=base_model,
         schema=schema.outputs["schema"],
         train_args=tfx.proto.TrainArgs(splits=train_splits),
         eval_args=tfx.proto.EvalArgs(splits=["validation"]),
@@ -148,8 +172,9 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     # `mdr tune` ends here: instead of one training, one for each trial.
     tuner = tfx.components.Tuner(
         tuner_fn="models.tuner.tuner_fn",
-        examples=transform.outputs["transformed_examples"],
+        examples=transformed,
         transform_graph=transform.outputs["transform_graph"],
+        base_model=base_model,
         schema=schema.outputs["schema"],
         train_args=tfx.proto.TrainArgs(splits=train_splits),
         eval_args=tfx.proto.EvalArgs(splits=["validation"]),
@@ -193,6 +218,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         popularity,
         *augmenters,
         transform,
+        *classifying,
         trainer,
         baseline,
         evaluator,

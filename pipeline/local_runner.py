@@ -41,7 +41,7 @@ def main(folder: RunFolder) -> int:
     from pipeline.lineage import close_killed_executions, last_run_id, node_runs, open_store
 
     try:
-        check(config.model, config.learning)
+        check(config.model, config.learning, config.classifier is not None)
     except ValueError as error:
         progress.report("start", state="failed", error=str(error))
         return 2

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from models.architectures.base import create_model
 from models.describe import describe
+from models.domain_classifier import untrained
 from models.features import FeatureSpec, InputField
 from models.registry import Entry, entries
 from models.settings import ModelSettings
@@ -26,9 +27,9 @@ def rows() -> list[dict[str, Any]]:
         `name`, `role`, `kind`, `paper`, `backends`, and for architectures what `describe` counts at the
         standard shape.
     """
-    table = []
+    table, classifier = [], untrained(STANDARD)
     for entry in entries("architectures"):
-        model = create_model(STANDARD, ModelSettings(architecture=entry.name))
+        model = create_model(STANDARD, ModelSettings(architecture=entry.name), classifier=classifier)
         table.append(_about(entry, "architecture") | describe(model))
     for room, role in (("plugins", "plug-in"), ("learning", "learning method")):
         for entry in entries(room):

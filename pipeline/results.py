@@ -7,11 +7,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from components.pseudo_labeler.settings import CONFIDENCE_BINS, LABELS_FILE
 from pipeline import config as configs
 from pipeline import expert_masks
 from pipeline.config import Config
 from pipeline.run_folder import RunFolder, read_json
 
+MODEL = "Format-Serving"  # where TFX keeps the model of a Model artifact
 FIGURES = ("auc", "logloss", "calibration", "rows", "positives")
 
 
@@ -29,6 +31,9 @@ class Results:
         augmentation: `rows`, `target`, `reason`, and the tables `moves` and `domains` as lists of rows
             (components/counterfactual_augmenter), with the rows that a domain `gave` and `got`; None for a
             run without it.
+        classifier: `quality` (components/domain_classifier/quality.py), its `warning`, the number of
+            pseudo-labelled `rows`, and `targets`: each domain that rows may go to with its `rows`, their mean
+            `confidence` and `bins` of it; None for a run without one.
     """
 
     config: Config
@@ -38,6 +43,7 @@ class Results:
     history: list[dict[str, Any]]
     data_gate: list[dict[str, Any]]
     augmentation: dict[str, Any] | None = None
+    classifier: dict[str, Any] | None = None
 
     @property
     def blessed(self) -> bool:
@@ -71,6 +77,7 @@ class Results:
             "verdict": self.verdict,
             "masks": masks and masks.figures(),
             "augmentation": self.augmentation,
+            "classifier": self.classifier,
             "components": {
                 name: {key: component[key] for key in ("state", "seconds", "rows")}
                 for name, component in self.record["components"].items()
@@ -104,6 +111,7 @@ def load_results(folder: RunFolder) -> Results:
         history=read_json(output("Trainer", "model_run") / "history.json"),
         data_gate=read_json(output("DataGate", "gate") / "gate.json"),
         augmentation=_augmentation(record),
+        classifier=_classifier(record),
     )
 
 
@@ -123,4 +131,29 @@ def _augmentation(record: dict[str, Any]) -> dict[str, Any] | None:
         **{name: output["properties"][name] for name in ("rows", "target", "reason")},
         "moves": moves,
         "domains": [{**d, "gave": gave[d["domain"]], "got": got[d["domain"]]} for d in domains],
+    }
+
+
+def _classifier(record: dict[str, Any]) -> dict[str, Any] | None:
+    components = record["components"]
+    if "PseudoLabeler" not in components:
+        return None
+    model = components["DomainClassifier"]["outputs"]["model"]
+    folder, labels = Path(model["uri"]) / MODEL, components["PseudoLabeler"]["outputs"]["labels"]
+    went = pq.read_table(Path(labels["uri"]) / LABELS_FILE).to_pylist()
+    description = read_json(folder / "classifier.json")
+    targets = []
+    for index in description["classes"]:
+        own = [row for row in went if row["target"] == index]
+        rows, bins = sum(row["rows"] for row in own), [0] * CONFIDENCE_BINS
+        for row in own:
+            bins[row["bin"]] += row["rows"]
+        confidence = sum(row["confidence"] for row in own) / rows if rows else None
+        domain = description["spec"]["domains"][index]
+        targets.append({"domain": domain, "rows": rows, "confidence": confidence, "bins": bins})
+    return {
+        "quality": read_json(folder / "quality.json"),
+        "warning": model["properties"]["warning"],
+        "rows": labels["properties"]["rows"],
+        "targets": targets,
     }

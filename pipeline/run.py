@@ -76,7 +76,7 @@ def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
     data = fingerprint(config.data)
     code = code_version("models", "components")
-    named = [values[key] for key in ("split", "log", "augmentation", "model", "learning")]
+    named = [values[key] for key in ("split", "log", "augmentation", "classifier", "model", "learning")]
     made_of = json.dumps([*named, data, code])
     run_key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
     push = Path(config.push.path) if config.push.path else folder.serving

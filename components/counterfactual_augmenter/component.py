@@ -1,11 +1,9 @@
 """CounterfactualAugmenter as a TFX component."""
 
 import os
-import shutil
 from pathlib import Path
 
 import apache_beam as beam
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from absl import logging
@@ -16,6 +14,7 @@ from tfx.types import artifact_utils
 from components.counterfactual_augmenter.augment import MOVES, AugmentRows
 from components.counterfactual_augmenter.plan import read_plan
 from components.counterfactual_augmenter.settings import AugmentationSettings
+from components.log_example_gen.handing import hand_through, write_table
 from components.log_example_gen.records import compress
 from components.log_example_gen.settings import SPLITS
 from models.settings import AUGMENTED
@@ -54,10 +53,7 @@ def CounterfactualAugmenter(
     chosen = AugmentationSettings.model_validate_json(settings)
     plan = read_plan(popularity.uri, chosen)
     augmented_examples.split_names = artifact_utils.encode_split_names([*SPLITS, AUGMENTED])
-    for split in SPLITS:
-        given = artifact_utils.get_split_uri([examples], split)
-        handed = os.path.join(augmented_examples.uri, f"Split-{split}")
-        shutil.copytree(given, handed, copy_function=link, dirs_exist_ok=True)  # a cluster may try again
+    hand_through(examples, augmented_examples, SPLITS)
     folder = Path(augmented_examples.uri) / f"Split-{AUGMENTED}"
     folder.mkdir(parents=True, exist_ok=True)
     moves.split_names = artifact_utils.encode_split_names([AUGMENTED])
@@ -93,19 +89,3 @@ def CounterfactualAugmenter(
         warning = f"no rows are augmented: {reason}."
         logging.warning("%s", warning)
         progress.report("CounterfactualAugmenter", warning=warning)
-
-
-def link(source: str, target: str) -> None:
-    """Make a file appear in a second place, as a copy where the file system has no hard links."""
-    Path(target).unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def write_table(table: pa.Table, folder: str, name: str) -> None:
-    """Write a Parquet file that is complete when it appears."""
-    beside = os.path.join(folder, f".{name}")
-    pq.write_table(table, beside)
-    os.replace(beside, os.path.join(folder, name))

@@ -9,7 +9,7 @@ from models.backend.by_domain import by_domain
 from models.features import FeatureSpec
 from models.layers.embedding import FieldEmbedding
 from models.layers.specific import SpecificParameters
-from models.registry import find, own_settings
+from models.registry import find, own_settings, plugins_of
 from models.settings import ModelSettings
 from schema.base import Settings
 
@@ -61,14 +61,15 @@ class MultiDomainModel(keras.Model):
         self._hide = keras.random.SeedGenerator()
         self.linear = None
         self.domain_parameters = SpecificParameters()  # what each domain adds to the shared ones, if anything
-        self.classifier = classifier
-        self._plugins = self._make_plugins(model) if plugins is None else plugins
+        self._plugins = self._make_plugins(model, classifier) if plugins is None else plugins
         self.assemble(settings)
 
-    def _make_plugins(self, model: ModelSettings) -> list:
-        entries = [find("plugins", name) for name in dict.fromkeys((*self.built_in, *model.plugins))]
+    def _make_plugins(self, model: ModelSettings, classifier: keras.layers.Layer | None) -> list:
         own = model.plugin_settings
-        return [entry.cls(own_settings(entry, own.get(entry.name, {})), self) for entry in entries]
+        return [
+            entry.cls(own_settings(entry, own.get(entry.name, {})), self, classifier)
+            for entry in plugins_of(type(self), model)
+        ]
 
     def make_embedding(self, dim: int, l2: float) -> FieldEmbedding:
         """Return the layer that embeds the fields; see `FieldEmbedding` for the arguments."""

@@ -12,6 +12,7 @@ from models.backend.base import NAN, NonFiniteLossError, is_stored
 from models.batches import DomainBatches, chunks, domain_batches, packed
 from models.columns import Columns, join
 from models.domain_parameters import DomainParameters
+from models.pseudo import with_pseudo
 from models.settings import ModelSettings
 from schema.base import Settings
 
@@ -44,6 +45,8 @@ class LearningMethod:
         columns: the training rows, sorted by domain.
         augmented: rows made from training rows, likewise; None where there are none.
         train_on_augmented: whether those are trained on like the others.
+        pseudo: rows of dominant domains with pseudo-domains, sorted by those, for models that want them;
+            None where there are none.
 
     Attributes:
         original: the training rows. columns: the rows that are trained on.
@@ -74,12 +77,15 @@ class LearningMethod:
         columns: Columns,
         augmented: Columns | None = None,
         train_on_augmented: bool = False,
+        pseudo: Columns | None = None,
     ):
         self.settings = settings
         self.model = model
         self.original = columns
-        self.columns = join(columns, augmented) if augmented and train_on_augmented else columns
         self.augmented = augmented
+        self.columns = join(columns, augmented) if augmented and train_on_augmented else columns
+        if model.wants_pseudo:
+            self.columns = with_pseudo(self.columns, pseudo)
         self.batch_size = batch_size
         self.seed = seed
         self.outer = 0

@@ -12,20 +12,34 @@ class Plugin:
 
     Args:
         settings: the plug-in's own settings.
-        model: the model, whose embedding and classifier are there already.
+        model: the model, whose embedding is there already.
+        classifier: the frozen `DomainClassifier`, if there is one.
 
     Raises:
-        ValueError: the model lacks what the plug-in needs.
+        ValueError: the plug-in needs the domain classifier, and there is none.
     """
 
     class Settings(Settings):
         """A plug-in's own settings; the defaults are the paper's."""
 
+    needs_classifier = False  # whether there must be a domain classifier
     wants_pseudo = False  # whether rows with a pseudo-domain join the training rows
 
-    def __init__(self, settings: Any, model):
+    def __init__(self, settings: Any, model, classifier: keras.layers.Layer | None = None):
+        self.check_classifier(classifier is not None)
         self.settings = settings
         self.model = model
+
+    @classmethod
+    def check_classifier(cls, given: bool) -> None:
+        """Check that the domain classifier is given if the plug-in needs it.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if cls.needs_classifier and not given:
+            name = cls.__module__.rsplit(".", 1)[-1]
+            raise ValueError(f"{name} needs the domain classifier: add classifier: {{}} to the config.")
 
     def part(self, role: str, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Return the layer to use in a role; see `MultiDomainModel.part`."""

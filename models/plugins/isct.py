@@ -30,19 +30,18 @@ class ISCT(Plugin):
         momentum: float = Field(0.999, ge=0, lt=1)
         n_sigma: float = Field(1.0, gt=0)
 
+    needs_classifier = True
     wants_pseudo = True
 
-    def __init__(self, settings, model):
-        super().__init__(settings, model)
-        if model.classifier is None:
-            raise ValueError("isct needs the domain classifier: add classifier: to the config.")
-        classes = len(model.classifier.classes)
+    def __init__(self, settings, model, classifier=None):
+        super().__init__(settings, model, classifier)
+        classes = len(classifier.classes)
         self._weights = ConfidenceWeights(classes, settings.momentum, settings.n_sigma)
         self._weights.build()
         model.confidence_weights = self._weights  # so that its state is the model's
 
     def weigh(self, losses, inputs):
-        """Weigh the losses of rows with a pseudo-domain (Eq. 5); in a batch that says nothing there is none."""
+        """Weigh the losses of rows with a pseudo-domain (Eq. 5), if the batch has such rows."""
         if CONFIDENCE not in inputs:
             return losses
         confidence = inputs[CONFIDENCE]

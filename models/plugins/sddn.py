@@ -27,10 +27,11 @@ class SDDN(Plugin):
         delta: float = Field(2.0, gt=0)
         hidden: int = Field(32, ge=1)
 
-    def __init__(self, settings, model):
-        super().__init__(settings, model)
-        if model.classifier is None:
-            raise ValueError("sddn needs the domain classifier: add classifier: to the config.")
+    needs_classifier = True
+
+    def __init__(self, settings, model, classifier=None):
+        super().__init__(settings, model, classifier)
+        model.classifier = classifier  # so that it is exported with the model
         self._seen = None
 
     def part(self, role, layer):

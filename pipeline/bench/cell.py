@@ -63,11 +63,13 @@ def measure(spec: CellSpec) -> dict:
     from models.trainer import new_model, train
     from models.validation import predict
 
-    features, columns = Prepared(spec.data).load()
-    model = new_model(features, spec.model, spec.learning, columns["train"], columns["validation"])
-    rows, augmented = columns["train"], columns["augmented"]
+    prepared = Prepared(spec.data)
+    features, columns = prepared.load()
+    rows, validation, augmented = columns["train"], columns["validation"], columns["augmented"]
+    model = new_model(features, spec.model, spec.learning, rows, validation, prepared.classifier)
     places = (spec.work, spec.work / "logs")
-    history = train(model, rows, columns["validation"], spec.learning, *places, augmented=augmented)
+    made = {"augmented": augmented, "pseudo": columns["pseudo"]}
+    history = train(model, rows, validation, spec.learning, *places, **made)
     trained = rows.rows + (augmented.rows if augmented and spec.learning.train_on_augmented else 0)
     test = columns["test"]
     scores = predict(create_steps(model, keras.optimizers.Adam()), test)

@@ -1,4 +1,4 @@
-"""The commands below `mdr bench`; those on what training costs are in `cost_command`."""
+"""The commands below `mdr bench`; those on what training and components cost have modules of their own."""
 
 import json
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipeline.bench import cost_command  # noqa: F401 - adds its commands
+from pipeline.bench import components_command, cost_command  # noqa: F401 - they add their commands
 from pipeline.bench.options import (
     WORK,
     Data,

@@ -71,11 +71,13 @@ def measure(architecture: str, count: int, batch_size: int, repeat: int) -> dict
     """Measure one model in this process; see `run`."""
     from models.architectures.base import create_model
     from models.backend import create_steps
+    from models.domain_classifier import untrained
     from models.trainer import create_optimizer
 
     spec = generated_spec(count)
     learning = LearningSettings(batch_size=batch_size)
-    model = create_model(spec, ModelSettings(architecture=architecture), learning.embedding_l2)
+    settings = ModelSettings(architecture=architecture)
+    model = create_model(spec, settings, learning.embedding_l2, untrained(spec))
     steps = create_steps(model, create_optimizer(learning))
     return {
         "model": architecture,

@@ -27,10 +27,11 @@ class Measured:
 
     def __init__(self, spec, columns, model: ModelSettings, learning: LearningSettings, augmented=None):
         from models.architectures.base import create_model
+        from models.domain_classifier import untrained
         from models.trainer import create_method
 
         self.rows = columns.rows
-        built = create_model(spec, model, learning.embedding_l2)
+        built = create_model(spec, model, learning.embedding_l2, untrained(spec))
         self._method = create_method(built, columns, learning, augmented)
         self._seconds = {"compiled": 0.0, "feeding": 0.0}
         steps, parameters = self._method.steps, self._method.parameters

@@ -136,7 +136,8 @@ def check_names(chosen: list[tuple[str, str]], suite: Suite, config: Config) -> 
     """
     try:
         for name, method in chosen:
-            check(model_settings(name, suite, config), learning_settings(method, suite, config, 0))
+            learning = learning_settings(method, suite, config, 0)
+            check(model_settings(name, suite, config), learning, config.classifier is not None)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -33,6 +33,7 @@ def run(
     """
     from models.architectures.base import create_model
     from models.backend import create_steps
+    from models.domain_classifier import untrained
     from models.batches import CHUNK_STEPS, chunks
     from models.trainer import create_optimizer
 
@@ -49,7 +50,7 @@ def run(
     for settings in models:
         progress(settings.architecture)
         learning = LearningSettings(batch_size=batch_size)
-        model = create_model(features, settings, learning.embedding_l2)
+        model = create_model(features, settings, learning.embedding_l2, untrained(features))
         steps = create_steps(model, create_optimizer(learning))
         ready = steps.tensors(train.take(*next(orders)))
         kinds = {

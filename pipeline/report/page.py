@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from pipeline.report import masks, plots
+from pipeline.report import classifier, masks, plots
 from pipeline.results import Results
 from pipeline.run_folder import write_whole
 
@@ -34,6 +34,7 @@ def write_page(results: Results, path: Path) -> None:
         plotly=Markup(get_plotlyjs()),
         domain_auc=Markup(plots.domain_auc(results.metrics)),
         augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
+        classifier=classifier.section(results.classifier),
         training=Markup(plots.training(results.history)) if results.history else "",
         experts=masks.section(results.history),
     )

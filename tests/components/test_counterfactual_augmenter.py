@@ -26,6 +26,7 @@ from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.item_popularity import popularity
 from components.item_popularity.component import ItemPopularity
 from components.item_popularity.popularity import BATCH
+from components.log_example_gen import handing
 from schema.log_schema import LogSchema
 
 SETTINGS = AugmentationSettings(rho=0.4, minor_share=0.05, r_aug=0.5)
@@ -170,7 +171,7 @@ def test_an_item_that_was_not_counted_is_not_taken_for_unpopular(tmp_path):
 
 
 def test_a_file_system_without_hard_links_gets_copies(tmp_path, monkeypatch):
-    monkeypatch.setattr(component.os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    monkeypatch.setattr(handing.os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
     run_augmenter(tmp_path, {split: make_rows(60) for split in SPLITS})
     [copy] = (tmp_path / "augmented" / "Split-test").iterdir()
     [given] = (tmp_path / "examples" / "Split-test").iterdir()

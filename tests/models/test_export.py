@@ -146,6 +146,7 @@ def arguments(transformed, place, **values) -> SimpleNamespace:
         "eval_files": transformed.files["validation"],
         "serving_model_dir": str(place / "model"),
         "model_run_dir": str(place / "logs"),
+        "base_model": None,
     }
     return SimpleNamespace(**{**given, **values})
 
@@ -170,7 +171,7 @@ def test_augmented_rows_are_told_from_training_rows_by_their_folder(transformed,
     given = Inputs(arguments(transformed, tmp_path, train_files=train))
     alone = Inputs(arguments(transformed, tmp_path))
     assert given.train.rows == alone.train.rows == len(transformed.rows["train"])
-    assert alone.augmented is None and given.work != alone.work
+    assert alone.augmented is alone.pseudo is alone.classifier is None and given.work != alone.work
     if empty:
         assert given.augmented is None
     else:

@@ -87,6 +87,18 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
         np.testing.assert_array_equal(variable.numpy(), best)
 
 
+def test_pseudo_labelled_rows_and_the_classifier_s_folder_reach_the_method_and_the_model(place, monkeypatch):
+    pseudo, folder = make_columns(60, seed=2), place[0] / "classifier"
+    settings = ModelSettings(architecture="mlp", embedding_dim=4)
+    model = trainer.new_model(SPEC, settings, LEARNING, TRAIN, VALIDATION, folder)
+    assert model.classifier_folder == folder and fresh_model().classifier_folder is None
+    methods, real = [], trainer.create_method
+    monkeypatch.setattr(trainer, "create_method", lambda *rows: methods.append(real(*rows)) or methods[0])
+    trainer.train(model, TRAIN, VALIDATION, LEARNING, *place, pseudo=pseudo)
+    [method] = methods
+    assert method.pseudo is pseudo and method.columns is TRAIN and method.augmented is None
+
+
 def test_augmented_rows_reach_the_method_and_join_the_training_rows_only_when_asked(place):
     augmented = make_columns(60, seed=2)
     apart = trainer.create_method(fresh_model(), TRAIN, LEARNING, augmented)

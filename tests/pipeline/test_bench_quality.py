@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from models import domain_classifier
 from models.settings import LearningSettings, ModelSettings
 from pipeline.bench import domains, learning, quality, search, suite
 from pipeline.bench.cell import KEYS, CellSpec
@@ -25,6 +26,8 @@ set:
   - evaluation.min_each_class=2
   - augmentation.rho=0.4
   - augmentation.minor_share=0.1
+  - classifier.units=[8]
+  - classifier.epochs=1
 settings: {shared_bottom: {bottom_units: [16], tower_units: [8]}}
 published: [{source: a paper, figures: {shared_bottom: {auc: 0.7654}}}]
 notes: ["Four domains only."]
@@ -100,14 +103,21 @@ def test_a_learning_method_is_a_cell_like_any_other(bench):
     assert cell["parameters"] > cells[0]["parameters"]  # what the domains add is counted
 
 
-def test_augmented_rows_are_prepared_beside_the_splits_and_trained_on_when_asked(bench):
+def test_made_rows_are_prepared_beside_the_splits_and_trained_on_when_asked(bench):
     call, (store, cells) = bench
     _, [cell] = call(seeds=1, overrides=["learning.train_on_augmented=true"])
     [file] = store.folder.glob("work/shared_bottom-joint-seed-0.spec")
-    columns = Prepared(CellSpec.model_validate_json(file.read_text()).data).load()[1]
+    prepared = Prepared(CellSpec.model_validate_json(file.read_text()).data)
+    features, columns = prepared.load()
     assert columns["augmented"].rows == pytest.approx(0.1 * columns["train"].rows, rel=0.25)
     assert set(columns["augmented"].arrays["label"]) == {1}
     assert cell["auc"] != cells[0]["auc"]
+    classes = domain_classifier.load(prepared.classifier, features).classes
+    dominant = np.delete(np.diff(columns["train"].offsets)[:-1], classes).sum()
+    assert columns["pseudo"].rows == dominant > 0
+    assert columns["pseudo"].arrays["mdr_p"].shape == (dominant, len(classes))
+    _, [with_pseudo] = call(models=["shared_bottom+isct"], seeds=1)
+    assert with_pseudo["plugins"] == ["isct"] and with_pseudo["auc"] != cells[0]["auc"]
 
 
 def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from components.counterfactual_augmenter.settings import AugmentationSettings
+from components.domain_classifier.settings import ClassifierSettings
 from kubeflow.compile import compile_pipeline
 from pipeline import graph
 from pipeline.config import load
@@ -93,17 +94,42 @@ def test_augmented_rows_are_transformed_and_handed_to_the_training_but_never_ana
     assert {"ItemPopularity", "CounterfactualAugmenter"} < set(last) and "Trainer" not in last
 
 
+@pytest.fixture(scope="module")
+def classifying(augmenting):
+    return augmenting.model_copy(update={"classifier": ClassifierSettings()})
+
+
+def test_the_training_gets_pseudo_labelled_rows_and_the_classifier_that_made_them(augmenting, classifying):
+    without = {component.id: component for component in create_components(augmenting, LAUNCH)}
+    assert not {"DomainClassifier", "PseudoLabeler"} & set(without)
+    for until in ("Trainer", "Tuner"):
+        *_, transform, classifier, labeler, trains = create_components(
+            classifying, replace(LAUNCH, until=until)
+        )
+        assert [transform.id, classifier.id, trains.id] == ["Transform", "DomainClassifier", until]
+        for component in (classifier, labeler):
+            assert component.inputs["examples"] == transform.outputs["transformed_examples"]
+            assert component.inputs["transform_graph"] == transform.outputs["transform_graph"]
+        assert labeler.inputs["classifier"] == classifier.outputs["model"]
+        assert trains.inputs["examples"] == labeler.outputs["labeled_examples"]
+        assert trains.inputs["base_model"] == classifier.outputs["model"]
+        splits = json.loads(trains.exec_properties["train_args"])["splits"]
+        assert splits == ["train", "augmented", "pseudo"]
+    more = classifying.model_copy(update={"classifier": ClassifierSettings(gamma=1.0)})
+    assert changed(parameters(classifying), parameters(more)) == {"DomainClassifier"}
+
+
 def test_other_augmentation_settings_run_the_augmenter_again(augmenting):
     more = AugmentationSettings(r_aug=0.2)
     changed_config = augmenting.model_copy(update={"augmentation": more})
     assert changed(parameters(augmenting), parameters(changed_config)) == {"CounterfactualAugmenter"}
 
 
-@pytest.mark.parametrize("augmented", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
 def test_the_compiled_spec_is_the_same_graph_with_types_that_kubeflow_knows(
-    config, augmenting, augmented, tmp_path
+    config, classifying, whole, tmp_path
 ):
-    config = augmenting if augmented else config
+    config = classifying if whole else config
     out = tmp_path / "deep" / "pipeline.yaml"
     compile_pipeline(config.model_copy(update={"name": "my-logs"}), out)
     spec = yaml.safe_load(out.read_text())

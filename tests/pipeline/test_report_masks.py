@@ -4,20 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from report_results import results_of
 
 from models.masks import MaskSpace
-from pipeline.config import Config
 from pipeline.expert_masks import MOST, Comparison, above_chosen, exported_epoch, overlap_ratios, read
 from pipeline.report.masks import losses
 from pipeline.report.page import write_page
-from pipeline.results import Results
 
 EXPERTS = [1, 2, 2]  # 2 edges from level 1 to 2, then 2 x 2
-CONFIG = {
-    "data": {"path": "logs"},
-    "log": {"domain": "channel", "label": {"column": "click"}, "features": {"user_id": None}},
-    "split": {"by": "random"},
-}
 
 
 def note(mask, chosen=0.5, others=(0.6, 0.7, None)):
@@ -36,28 +30,6 @@ def epoch(number, auc, *searches):
 
 def bits(*texts):
     return np.array([[bit == "1" for bit in text] for text in texts])
-
-
-def results_of(history):
-    none = {"auc": 0.6, "logloss": 0.5, "calibration": 1.0, "rows": 3, "positives": 1, "status": "judged"}
-    ingest = {"rows": 9, "rows_train": 6, "rows_validation": 1, "rows_test": 2, "bad_rows": 0}
-    component = {"state": "ran", "seconds": 1.0, "rows": 9, "outputs": {"examples": {"properties": ingest}}}
-    record = {
-        "started": "today",
-        "launch": {"fingerprint": "f", "run_key": "k", "baseline": None},
-        "components": {
-            "LogExampleGen": component,
-            "ModelPusher": {**component, "outputs": {"pushed_model": {"properties": {}}}},
-        },
-    }
-    return Results(
-        config=Config.model_validate(CONFIG),
-        record=record,
-        metrics={"overall": none, "domains": {"a": none}, "baseline": None},
-        verdict={"blessed": True, "rules": [], "baseline_note": None},
-        history=history,
-        data_gate=[],
-    )
 
 
 def page_of(history, folder):

@@ -1,0 +1,1 @@
+"""The classifier that tells the non-dominant domains apart (SSCTL, section 3.2)."""

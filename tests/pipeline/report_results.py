@@ -1,0 +1,32 @@
+"""The results of a run that never was, for tests of the page's sections."""
+
+from pipeline.config import Config
+from pipeline.results import Results
+
+CONFIG = {
+    "data": {"path": "logs"},
+    "log": {"domain": "channel", "label": {"column": "click"}, "features": {"user_id": None}},
+    "split": {"by": "random"},
+}
+
+
+def results_of(history):
+    none = {"auc": 0.6, "logloss": 0.5, "calibration": 1.0, "rows": 3, "positives": 1, "status": "judged"}
+    ingest = {"rows": 9, "rows_train": 6, "rows_validation": 1, "rows_test": 2, "bad_rows": 0}
+    component = {"state": "ran", "seconds": 1.0, "rows": 9, "outputs": {"examples": {"properties": ingest}}}
+    record = {
+        "started": "today",
+        "launch": {"fingerprint": "f", "run_key": "k", "baseline": None},
+        "components": {
+            "LogExampleGen": component,
+            "ModelPusher": {**component, "outputs": {"pushed_model": {"properties": {}}}},
+        },
+    }
+    return Results(
+        config=Config.model_validate(CONFIG),
+        record=record,
+        metrics={"overall": none, "domains": {"a": none}, "baseline": None},
+        verdict={"blessed": True, "rules": [], "baseline_note": None},
+        history=history,
+        data_gate=[],
+    )
