@@ -42,6 +42,10 @@ class FocalClassifier(keras.Model):
         log_p = ops.squeeze(log_p, 1)
         return -ops.power(ops.maximum(1 - ops.exp(log_p), LEAST), self.gamma) * log_p
 
+    def weigh(self, losses, inputs: dict):
+        """Return the losses as they are; `ClassRows` says what a row weighs."""
+        return losses
+
     def probabilities(self, outputs):
         """Return p, `(batch, classes)`, from the outputs of `call`."""
         return ops.exp(ops.log_softmax(outputs, axis=-1))

@@ -33,8 +33,8 @@ def run(
     """
     from models.architectures.base import create_model
     from models.backend import create_steps
-    from models.domain_classifier import untrained
     from models.batches import CHUNK_STEPS, chunks
+    from models.domain_classifier import untrained
     from models.trainer import create_optimizer
 
     features, columns = prepared.load()

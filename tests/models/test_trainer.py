@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from conftest_models import SPEC, make_columns
+from conftest_models import SPEC, make_columns, small_classifier
 
-from models import checkpoint, trainer
+from models import checkpoint, domain_classifier, trainer
 from models.architectures.base import create_model
 from models.columns import Columns
+from models.pseudo import CONFIDENCE, PROBABILITIES
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
 from pipeline.expert_masks import exported_epoch
@@ -15,12 +16,26 @@ from pipeline.expert_masks import exported_epoch
 LEARNING = LearningSettings(batch_size=64, epochs=3, patience=3, learning_rate=0.01)
 
 
-def fresh_model():
+SMALL = {
+    "shared_bottom": {"bottom_units": (8,), "tower_units": (4,)},
+    "ssctl": {"n_experts": 2, "expert_units": (8,), "gate_units": (4,), "tower_units": (4,)},
+}
+
+
+def fresh_model(architecture="shared_bottom"):
     keras.utils.set_random_seed(0)
-    settings = ModelSettings(
-        architecture="shared_bottom", settings={"bottom_units": (8,), "tower_units": (4,)}
-    )
-    return create_model(SPEC, settings)
+    settings = ModelSettings(architecture=architecture, settings=SMALL[architecture])
+    return create_model(SPEC, settings, classifier=small_classifier() if architecture == "ssctl" else None)
+
+
+def pseudo_rows(rows=60):
+    """Rows with a pseudo-domain, none of the dominant one, as `load_pseudo` gives them."""
+    columns = make_columns(rows, seed=2)
+    kept = np.arange(columns.offsets[1], columns.offsets[3])
+    arrays = {name: array[kept] for name, array in columns.arrays.items()}
+    confidence = np.random.default_rng(0).uniform(0.5, 1, len(kept)).astype("float32")
+    arrays |= {CONFIDENCE: confidence, PROBABILITIES: np.stack([confidence, 1 - confidence], axis=1)}
+    return Columns(arrays, np.maximum(columns.offsets - columns.offsets[1], 0).clip(max=len(kept)))
 
 
 @pytest.fixture
@@ -45,9 +60,11 @@ def test_training_learns_logs_and_counts(place):
     assert list(place[1].glob("events.out.tfevents*"))
 
 
-def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch):
-    whole_model = fresh_model()
-    whole = trainer.train(whole_model, TRAIN, VALIDATION, LEARNING, tmp_path / "other", tmp_path / "logs2")
+@pytest.mark.parametrize("architecture", ["shared_bottom", "ssctl"])
+def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, architecture):
+    rows, made = (TRAIN, VALIDATION, LEARNING), {"pseudo": pseudo_rows()}
+    whole_model = fresh_model(architecture)
+    whole = trainer.train(whole_model, *rows, tmp_path / "other", tmp_path / "logs2", **made)
     save, saved = checkpoint.save, []
 
     def save_then_die(state, folder):
@@ -57,12 +74,12 @@ def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatc
 
     monkeypatch.setattr(checkpoint, "save", save_then_die)
     with pytest.raises(KeyboardInterrupt):
-        trainer.train(fresh_model(), TRAIN, VALIDATION, LEARNING, *place)
+        trainer.train(fresh_model(architecture), *rows, *place, **made)
     monkeypatch.setattr(checkpoint, "save", save)
     assert saved == [1]
     keras.utils.set_random_seed(99)  # nothing may hang on the new process's own randomness
-    model = fresh_model()
-    resumed = trainer.train(model, TRAIN, VALIDATION, LEARNING, *place)
+    model = fresh_model(architecture)
+    resumed = trainer.train(model, *rows, *place, **made)
     assert without_time(resumed) == without_time(whole)
     for a, b in zip(model.weights, whole_model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
@@ -87,16 +104,41 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
         np.testing.assert_array_equal(variable.numpy(), best)
 
 
-def test_pseudo_labelled_rows_and_the_classifier_s_folder_reach_the_method_and_the_model(place, monkeypatch):
-    pseudo, folder = make_columns(60, seed=2), place[0] / "classifier"
-    settings = ModelSettings(architecture="mlp", embedding_dim=4)
-    model = trainer.new_model(SPEC, settings, LEARNING, TRAIN, VALIDATION, folder)
-    assert model.classifier_folder == folder and fresh_model().classifier_folder is None
-    methods, real = [], trainer.create_method
-    monkeypatch.setattr(trainer, "create_method", lambda *rows: methods.append(real(*rows)) or methods[0])
-    trainer.train(model, TRAIN, VALIDATION, LEARNING, *place, pseudo=pseudo)
-    [method] = methods
-    assert method.pseudo is pseudo and method.columns is TRAIN and method.augmented is None
+def test_rows_with_a_pseudo_domain_join_for_a_model_that_wants_them(place):
+    pseudo = pseudo_rows(600)
+    assert trainer.create_method(fresh_model(), TRAIN, LEARNING, pseudo=pseudo).columns is TRAIN
+    model = fresh_model("ssctl")
+    method = trainer.create_method(model, TRAIN, LEARNING, pseudo=pseudo)
+    assert method.columns.rows == TRAIN.rows + pseudo.rows and method.original is TRAIN
+    for domain in range(4):
+        confidence = method.columns.of_domain(domain)[CONFIDENCE]
+        own = np.diff(TRAIN.offsets)[domain]
+        assert not confidence[:own].any()
+        np.testing.assert_array_equal(confidence[own:], pseudo.of_domain(domain)[CONFIDENCE])
+    history = trainer.train(model, TRAIN, VALIDATION, LEARNING, *place, pseudo=pseudo)
+    steps = exported_epoch(history) * method.steps_per_epoch()
+    drift = 1 - 0.999**steps  # of mu from 1/2 to the confidences' mean
+    expected = 0.5 + drift * (pseudo.arrays[CONFIDENCE].mean() - 0.5)
+    assert model.confidence_weights.mu.numpy() == pytest.approx(expected, abs=0.1 * drift)
+    assert model.confidence_weights.variance.numpy() == pytest.approx(1 - drift, abs=0.1 * drift)
+
+
+def test_a_saved_classifier_is_frozen_in_the_model_and_counts_only_where_it_is_needed(place):
+    keras.utils.set_random_seed(3)
+    saved = small_classifier()
+    domain_classifier.save(saved, place[0], {}, SPEC.fingerprint)
+    settings = ModelSettings(architecture="ssctl", settings=SMALL["ssctl"])
+    model = trainer.new_model(SPEC, settings, LEARNING, TRAIN, VALIDATION, place[0])
+    for weight, own in zip(saved.weights, model.classifier.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), own.numpy())
+        assert all(own is not variable for variable in model.trainable_variables)
+    plain = settings.model_copy(update={"architecture": "shared_bottom", "settings": {}})
+    without = create_model(SPEC, plain)
+    assert len(trainer.new_model(SPEC, plain, LEARNING, TRAIN, VALIDATION, place[0]).weights) == len(
+        without.weights
+    )
+    with pytest.raises(ValueError, match=r"(isct|sddn) needs the domain classifier"):
+        trainer.new_model(SPEC, settings, LEARNING, TRAIN, VALIDATION)
 
 
 def test_augmented_rows_reach_the_method_and_join_the_training_rows_only_when_asked(place):
