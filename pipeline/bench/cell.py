@@ -71,6 +71,7 @@ def measure(spec: CellSpec) -> dict:
     made = {"augmented": augmented, "pseudo": columns["pseudo"]}
     history = train(model, rows, validation, spec.learning, *places, **made)
     trained = rows.rows + (augmented.rows if augmented and spec.learning.train_on_augmented else 0)
+    trained += columns["pseudo"].rows if model.wants_pseudo else 0
     test = columns["test"]
     scores = predict(create_steps(model, keras.optimizers.Adam()), test)
     labels = np.asarray(test.arrays[LABEL])

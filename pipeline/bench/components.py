@@ -17,14 +17,11 @@ from components.log_example_gen.records import WholeFile, compress, frame
 from components.pseudo_labeler import label
 from components.pseudo_labeler.label import Batch, ClassifierHandler, LabelRows, read_batches
 from models import domain_classifier
-from models.architectures.base import example_inputs
 from models.features import FeatureSpec, InputField
-from models.layers.domain_classifier import DomainClassifier
 from pipeline.bench.machine import machine
 from pipeline.config import BeamSettings
 from schema.log_schema import LABEL
 
-UNITS, DIM = (64, 32), 16  # of the classifier, the defaults of its settings
 DOMINANT, CLASSES = (0,), (1, 2, 3, 4, 5)
 FIELDS = 10
 SPEC = FeatureSpec(
@@ -57,7 +54,7 @@ def run(rows: int, passes: int, repeat: int, done: Callable[[str], None]) -> dic
     with tempfile.TemporaryDirectory() as place:
         examples, classifier = Path(place) / "examples.gz", Path(place) / "classifier"
         _write(examples, rows)
-        domain_classifier.save(_classifier(), classifier, {}, SPEC.fingerprint)
+        domain_classifier.save(domain_classifier.untrained(SPEC), classifier, {}, SPEC.fingerprint)
         _held[:] = read_batches(str(examples), SPEC, DOMINANT)
         handler = ClassifierHandler(str(classifier), SPEC)
         model = handler.load_model()
@@ -116,12 +113,6 @@ def _seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def _classifier() -> DomainClassifier:
-    classifier = DomainClassifier(SPEC, DOMINANT, UNITS, DIM)
-    classifier(example_inputs(SPEC))
-    return classifier
 
 
 def _write(file: Path, rows: int) -> None:

@@ -63,7 +63,7 @@ class Suite(Settings):
     variants: dict[str, dict] = Field(default_factory=dict)
     models: tuple[str, ...] = ("shared_bottom", "mmoe")
     reference: str = "shared_bottom"
-    against: dict[str, str] = Field(default_factory=lambda: {"aread": "mmoe"})
+    against: dict[str, str] = Field(default_factory=lambda: {"aread": "mmoe", "ssctl": "cgc"})
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
 

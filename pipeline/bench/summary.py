@@ -22,6 +22,8 @@ class Row:
         costs: medians by name. domains: mean AUC by domain, None where undefined.
         against: what it is tested against, None for the reference itself. p: of the paired t-test of the mean
             domain AUC over the seeds both have; None with fewer than two, or without a difference.
+        rimp: relative improvement of the mean domain AUC over that of the reference, on the seeds both have,
+            and of the AUC by domain as `domains_rimp`; None where undefined.
         published: figures of papers by source, each by figure or domain.
     """
 
@@ -33,6 +35,8 @@ class Row:
     domains: dict[str, float | None]
     against: str | None
     p: float | None
+    rimp: float | None
+    domains_rimp: dict[str, float | None]
     published: dict[str, dict[str, float]]
 
     @property
@@ -53,6 +57,7 @@ def summarize(cells: list[dict], suite: Suite) -> list[Row]:
     rows = []
     for (model, learning), group in groups.items():
         other = reference((model, learning), groups, suite)
+        pairs = _pairs(group, groups[other]) if other else []
         rows.append(
             Row(
                 model=model,
@@ -62,7 +67,12 @@ def summarize(cells: list[dict], suite: Suite) -> list[Row]:
                 costs={name: float(np.median([cell.get(name, 0) for cell in group])) for name in COSTS},
                 domains=_domains(group),
                 against=", ".join(other) if other else None,
-                p=_paired(group, groups[other]) if other else None,
+                p=_paired([(ours[TESTED], theirs[TESTED]) for ours, theirs in pairs]),
+                rimp=_rimp([(ours[TESTED], theirs[TESTED]) for ours, theirs in pairs]),
+                domains_rimp={
+                    name: _rimp([tuple(cell["by_domain"][name]["auc"] for cell in pair) for pair in pairs])
+                    for name in group[0]["by_domain"]
+                },
                 published={
                     published.source: published.figures[model]
                     for published in suite.published
@@ -103,10 +113,21 @@ def _spread(values: list[float | None]) -> tuple[float, float | None] | None:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def _paired(group: list[dict], other: list[dict]) -> float | None:
-    ours, theirs = ({cell["seed"]: cell[TESTED] for cell in cells} for cells in (group, other))
-    seeds = sorted(ours.keys() & theirs.keys())
-    pairs = np.array([(ours[seed], theirs[seed]) for seed in seeds if None not in (ours[seed], theirs[seed])])
-    if len(pairs) < 2 or np.ptp(pairs[:, 0] - pairs[:, 1]) == 0:
+def _pairs(group: list[dict], other: list[dict]) -> list[tuple[dict, dict]]:
+    """Return the cells of two groups, seed by seed, where both have one."""
+    theirs = {cell["seed"]: cell for cell in other}
+    return [(cell, theirs[cell["seed"]]) for cell in group if cell["seed"] in theirs]
+
+
+def _paired(pairs: list[tuple[float | None, float | None]]) -> float | None:
+    known = np.array([pair for pair in pairs if None not in pair])
+    if len(known) < 2 or np.ptp(known[:, 0] - known[:, 1]) == 0:
         return None
-    return float(ttest_rel(*pairs.T).pvalue)
+    return float(ttest_rel(*known.T).pvalue)
+
+
+def _rimp(pairs: list[tuple[float | None, float | None]]) -> float | None:
+    """Return (AUC - 0.5) / (AUC of the other - 0.5) - 1, of the means (Yan et al., KDD 2014, "RelaImpr")."""
+    known = np.array([pair for pair in pairs if None not in pair])
+    ours, theirs = known.mean(axis=0) if len(known) else (0.0, 0.0)
+    return float((ours - 0.5) / (theirs - 0.5) - 1) if theirs > 0.5 else None

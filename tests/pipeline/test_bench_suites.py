@@ -21,8 +21,9 @@ def test_a_part_of_a_page_is_replaced_in_its_place(tmp_path):
     assert parts[1::3] == [r"three \1", "two"]
 
 
-def cell(model, seed, score, learning="joint"):
-    figures = dict.fromkeys(KEYS, 0.0) | {"mean_domain_auc": score, "by_domain": {}}
+def cell(model, seed, score, learning="joint", **domains):
+    by_domain = {name: {"auc": auc, "rows": 10} for name, auc in domains.items()}
+    figures = dict.fromkeys(KEYS, 0.0) | {"mean_domain_auc": score, "by_domain": by_domain}
     return {**figures, "model": model, "plugins": [], "learning": learning, "seed": seed}
 
 
@@ -37,6 +38,15 @@ def test_the_test_pairs_seeds_and_picks_what_a_row_is_compared_with():
     assert rows["mmoe, dn"].against == "mmoe, joint"
     mean, deviation = rows["mmoe, joint"].figures["mean_domain_auc"]
     assert mean == pytest.approx(0.7266667) and deviation == pytest.approx(np.std(scores["mmoe"], ddof=1))
+
+
+def test_relative_improvement_is_that_of_shared_seeds_above_chance():
+    cells = [cell("cgc", 0, 0.6, news=0.6, mail=0.5), cell("cgc", 1, 0.7, news=0.7, mail=None)]
+    cells += [cell("ssctl", 1, 0.8, news=0.65, mail=0.6), cell("ssctl", 2, 0.9, news=0.9, mail=0.9)]
+    rows = {row.model: row for row in summarize(cells, Suite(about="", config="ciao"))}
+    assert rows["ssctl"].against == "cgc, joint" and rows["cgc"].rimp is None
+    assert rows["ssctl"].rimp == pytest.approx(0.3 / 0.2 - 1)
+    assert rows["ssctl"].domains_rimp == {"news": pytest.approx(0.15 / 0.2 - 1), "mail": None}
 
 
 def test_every_suite_is_whole():
