@@ -127,7 +127,6 @@ def _paired(pairs: list[tuple[float | None, float | None]]) -> float | None:
 
 
 def _rimp(pairs: list[tuple[float | None, float | None]]) -> float | None:
-    """Return (AUC - 0.5) / (AUC of the other - 0.5) - 1, of the means (Yan et al., KDD 2014, "RelaImpr")."""
+    """Return AUC / (AUC of the other) - 1, of the means: "RImp" of SSCTL, Table 2."""
     known = np.array([pair for pair in pairs if None not in pair])
-    ours, theirs = known.mean(axis=0) if len(known) else (0.0, 0.0)
-    return float((ours - 0.5) / (theirs - 0.5) - 1) if theirs > 0.5 else None
+    return float(np.divide(*known.mean(axis=0)) - 1) if len(known) else None

@@ -119,7 +119,7 @@ def _environment(html: bool) -> Environment:
         "figure": _figure,
         "count": _count,
         "p": _p,
-        "percent": lambda value: "" if value is None else f"{value:+.1%}",
+        "percent": lambda value: "" if value is None else f"{value:+.2%}",
         "columns": _columns,
         "published": _published,
         "title": lambda name: name.replace("_", " "),
