@@ -9,9 +9,10 @@ import tfx  # noqa: F401 - first: it stands in for a part of tfx-bsl that TFMA i
 
 # isort: split
 import tensorflow_model_analysis as tfma
-from tfx_bsl.tfxio import tf_example_record
 
-from components.domain_evaluator.metrics import BASELINE, CANDIDATE, eval_config, figures
+from components.domain_evaluator.figures import BASELINE, CANDIDATE, eval_config, figures
+from components.domain_evaluator.measure import MEASURED, evaluator, extractor, reader
+from components.domain_evaluator.replicates import read_replicates, write_replicates
 from components.domain_evaluator.settings import EvaluationSettings
 from components.domain_evaluator.trial import unusable
 from schema.log_schema import LogSchema
@@ -35,6 +36,8 @@ def evaluate(
     output: str,
     log: LogSchema,
     settings: EvaluationSettings,
+    train: list[str] | None = None,
+    items: str | None = None,
 ) -> dict[str, Any]:
     """Measure the candidate, and the baseline on the same rows.
 
@@ -42,12 +45,13 @@ def evaluate(
         pipeline: the Beam pipeline to run on; it is run to its end.
         test: files of gzipped TFRecords of raw tf.Examples.
         candidate: SavedModel to be judged. baseline: SavedModel that serves now, None where there is none.
-        output: folder for TFMA's own files.
-        log: the log's schema. settings: when a domain has too few rows.
+        output: folder for TFMA's own files and `replicates.parquet`.
+        log: the log's schema. settings: which slices, and when one has too few rows.
+        train: files of the training split, for the crossing `new_user`.
+        items: the items' Parquet file of ItemPopularity, for the crossing `item_popularity`.
 
     Returns:
-        The candidate's figures (see `metrics.figures`), under `baseline` those of the baseline or None, and
-        under `baseline_note` why a baseline was left out, or None.
+        See `figures`; under `baseline_note` why a baseline was left out, or None.
 
     Raises:
         NoTestRowsError: the test split is empty.
@@ -60,30 +64,24 @@ def evaluate(
     fault = unusable(baseline, rows) if baseline else None
     note = f"The model that serves was left out of the comparison: it {fault}" if fault else None
     models = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline and not note else {})
-    config = eval_config(log, list(models))
-    shared = [
-        tfma.default_eval_shared_model(path, model_name=name, eval_config=config)
-        for name, path in models.items()
-    ]
+    config = eval_config(log, list(models), settings)
     with pipeline:
-        (
+        _ = (
             pipeline
-            | "ReadTestRows"
-            >> tf_example_record.TFExampleRecord(
-                test,
-                raw_record_column_name=tfma.ARROW_INPUT_COLUMN,
-                telemetry_descriptors=["DomainEvaluator"],
-            ).BeamSource()
+            | "TestFiles" >> beam.Create(test)
+            | "ReadTestRows" >> reader(log, settings, items)
             | "Evaluate"
             >> tfma.ExtractEvaluateAndWriteResults(
-                eval_shared_model=shared if len(shared) > 1 else shared[0],
                 eval_config=config,
-                output_path=output,
+                extractors=[extractor(tuple(models.values()))],
+                evaluators=[evaluator(list(models), log, settings, train or [])],
+                writers=[
+                    *tfma.default_writers(output_path=output, eval_config=config),
+                    tfma.writers.Writer(MEASURED, write_replicates(MEASURED, list(models), output)),
+                ],
             )
         )
-    # TFMA drops the name of an only model.
-    measured = {name: _load(output, name if len(models) > 1 else None, settings) for name in models}
-    return {**measured[CANDIDATE], "baseline": measured.get(BASELINE), "baseline_note": note}
+    return {**figures(read_replicates(output), settings), "baseline_note": note}
 
 
 def first_rows(test: list[str], count: int) -> list[bytes]:
@@ -103,7 +101,3 @@ def first_rows(test: list[str], count: int) -> list[bytes]:
 def test_files(folder: str) -> list[str]:
     """Return the files of a split's folder."""
     return [str(file) for file in sorted(Path(folder).glob("*.gz"))]
-
-
-def _load(output: str, model: str | None, settings: EvaluationSettings) -> dict[str, Any]:
-    return figures(tfma.load_eval_result(output, model_name=model), settings)

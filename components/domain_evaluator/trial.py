@@ -3,9 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from components.domain_evaluator.metrics import SIGNATURE
-
-PROBABILITY = "probability"
+SIGNATURE, PROBABILITY = "serving_default", "probability"
 SHOWN = 300  # characters of TensorFlow's own message
 
 
