@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.data_gate.settings import ChecksSettings
 from components.domain_classifier.settings import ClassifierSettings
-from components.domain_evaluator.settings import EvaluationSettings
+from components.domain_evaluator.settings import DAY, DERIVED, ITEM_POPULARITY, NEW_USER, EvaluationSettings
 from components.domain_gate.settings import GateSettings
 from components.log_example_gen.settings import DataSettings, SplitSettings
 from components.model_pusher.settings import PushSettings
@@ -93,6 +93,23 @@ class Config(Settings):
             raise ValueError(
                 "learning.train_on_augmented needs augmentation: without it there are no such rows."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _crossings_are_there(self):
+        needed = {NEW_USER: ("user", self.log.user), ITEM_POPULARITY: ("item", self.log.item)}
+        needed[DAY] = ("time", self.log.time)
+        features = self.log.features_of("categorical")
+        for name in self.evaluation.crossings:
+            role, there = needed.get(name, (None, name in features))
+            if role and there is None:
+                raise ValueError(f"evaluation.crossings has {name!r}, but log.{role} is not set.")
+            if not there:
+                allowed = ", ".join((*DERIVED, *features))
+                raise ValueError(
+                    f"evaluation.crossings has {name!r}; it may have: {allowed}."
+                    f"{nearest(name, [*DERIVED, *features])}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -192,6 +192,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline=baseline.outputs["model"],
+        popularity=popularity.outputs["popularity"],
         log=log,
         settings=config.evaluation.model_dump_json(),
         code=code_version("components/domain_evaluator"),

@@ -98,6 +98,6 @@ def first_rows(test: list[str], count: int) -> list[bytes]:
     return rows
 
 
-def test_files(folder: str) -> list[str]:
+def split_files(folder: str) -> list[str]:
     """Return the files of a split's folder."""
     return [str(file) for file in sorted(Path(folder).glob("*.gz"))]

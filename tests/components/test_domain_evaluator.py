@@ -4,12 +4,16 @@ import json
 import math
 import os
 import shutil
+from collections import Counter
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from example_artifacts import encode
 from sklearn.metrics import log_loss, roc_auc_score
 from tfx.types import standard_artifacts
 from tiny_model import save_tiny
@@ -18,6 +22,9 @@ from components.domain_evaluator.component import DomainEvaluator
 from components.domain_evaluator.evaluate import ModelError, NoTestRowsError, evaluate
 from components.domain_evaluator.settings import EvaluationSettings
 from schema.log_schema import LogSchema
+
+# isort: split
+import tensorflow_model_analysis as tfma
 
 LOG = LogSchema(domain="channel", label={"column": "click"}, features={"rate": {"kind": "numeric"}})
 SETTINGS = EvaluationSettings(min_rows=50, min_each_class=5)
@@ -138,6 +145,7 @@ def test_the_component_says_that_there_is_no_baseline(test_file, tmp_path):
         examples=examples,
         model=model,
         baseline=baseline,
+        popularity=standard_artifacts.ExampleStatistics(),
         evaluation=evaluation,
         log=LOG.model_dump_json(),
         settings=SETTINGS.model_dump_json(),
@@ -158,3 +166,103 @@ def test_an_empty_test_split_is_an_error(tmp_path):
     tf.io.TFRecordWriter(str(empty), "GZIP").close()
     with pytest.raises(NoTestRowsError, match="no rows"):
         run([str(empty)], save_tiny(tmp_path / "candidate"), None, tmp_path / "out")
+
+
+CROSSED = LogSchema.model_validate(
+    {
+        "domain": "channel",
+        "label": {"column": "click"},
+        "time": {"column": "time"},
+        "user": "user",
+        "item": "item",
+        "features": {"rate": {"kind": "numeric"}, "user": None, "item": None, "device": None},
+    }
+)
+
+
+def write_crossed(path, count, seed, users=40):
+    """Write rows with users, items, devices (some missing) and days; return them."""
+    random = np.random.default_rng(seed)
+    rows = []
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for _ in range(count):
+            rate = float(np.float32(random.uniform(0.05, 0.95)))
+            row = {
+                "channel": str(random.choice(["news", "sport"])),
+                "user": f"u{random.integers(users)}",
+                "item": f"i{min(random.geometric(0.2), 12)}",
+                "device": None if random.random() < 0.2 else str(random.choice(["phone", "web"])),
+                "rate": rate,
+                "label": int(random.random() < rate),
+                "time": 1_767_225_600 + int(random.integers(3)) * 86_400 + int(random.integers(86_400)),
+            }
+            writer.write(encode(row))
+            rows.append(row)
+    return rows
+
+
+def test_each_domain_is_crossed_with_what_the_config_names(tmp_path):
+    test = write_crossed(tmp_path / "test.gz", 600, 0)
+    train = write_crossed(tmp_path / "train.gz", 300, 1, users=20)
+    impressions = Counter(row["item"] for row in train)
+    items = pa.table({"item": list(impressions), "impressions": list(impressions.values())})
+    pq.write_table(items, tmp_path / "items.parquet")
+    crossings = ("device", "day", "new_user", "item_popularity")
+    measured = evaluate(
+        beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])),
+        [str(tmp_path / "test.gz")],
+        str(save_tiny(tmp_path / "candidate")),
+        str(save_tiny(tmp_path / "baseline", scale=0.5)),
+        str(tmp_path / "out"),
+        CROSSED,
+        EvaluationSettings(crossings=crossings, min_rows=5, min_each_class=1),
+        [str(tmp_path / "train.gz")],
+        str(tmp_path / "items.parquet"),
+    )
+    known = {row["user"] for row in train}
+    order = sorted(impressions, key=lambda item: (impressions[item], item))
+    ends = np.cumsum([impressions[item] for item in order])
+    third = {
+        item: ("unpopular", "middle", "popular")[int(3 * (end - impressions[item] / 2) / 300)]
+        for item, end in zip(order, ends, strict=True)
+    }
+    values = {
+        "device": lambda row: row["device"] or "(missing)",
+        "day": lambda row: str(np.datetime64(row["time"], "s").astype("datetime64[D]")),
+        "new_user": lambda row: "no" if row["user"] in known else "yes",
+        "item_popularity": lambda row: third.get(row["item"], "unseen"),
+    }
+    assert set(measured["crossings"]) == set(crossings)
+    for crossing, value_of in values.items():
+        slices = {(row["channel"], value_of(row)) for row in test}
+        found = measured["crossings"][crossing]
+        assert {(domain, value) for domain, own in found.items() for value in own} == slices
+        for domain, value in slices:
+            rows = [row for row in test if (row["channel"], value_of(row)) == (domain, value)]
+            one = found[domain][value]
+            assert one["rows"] == len(rows)
+            assert one["logloss"] == pytest.approx(
+                log_loss([row["label"] for row in rows], [row["rate"] for row in rows], labels=[0, 1]),
+                abs=1e-4,
+            )
+    changes = measured["changes"]
+    assert changes["overall"]["auc"]["value"] == pytest.approx(0, abs=1e-3)
+    half = measured["overall"]["calibration"] / 2
+    assert changes["domains"]["news"]["calibration"]["value"] == pytest.approx(
+        measured["domains"]["news"]["calibration"] / 2
+    )
+    low, high = changes["overall"]["calibration"]["low"], changes["overall"]["calibration"]["high"]
+    assert low < half < high
+    assert measured["overall"]["worst_domain"] in ("news", "sport")
+
+
+def test_tfma_reads_its_files_with_our_figures_and_intervals(measured, test_file, tmp_path):
+    run([test_file], save_tiny(tmp_path / "candidate"), None, tmp_path / "out")
+    result = tfma.load_eval_result(str(tmp_path / "out"))
+    by_slice = {key: next(iter(next(iter(out.values())).values())) for key, out in result.slicing_metrics}
+    for key in ((), (("channel", "news"),)):
+        own = measured["domains"]["news"] if key else measured["overall"]
+        found = by_slice[key]["auc"]["boundedValue"]
+        assert found["value"] == pytest.approx(own["auc"])
+        low, high = own["intervals"]["auc"]
+        assert (found["lowerBound"], found["upperBound"]) == pytest.approx((low, high), abs=1e-6)
