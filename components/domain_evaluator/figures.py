@@ -12,6 +12,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.domain_evaluator.jackknife import Estimate, estimate
 from components.domain_evaluator.measures import METRICS
 from components.domain_evaluator.settings import EvaluationSettings
+from components.domain_evaluator.sketch import GROUPS
 from components.domain_evaluator.trial import SIGNATURE
 from models.domain_metrics import over_domains
 from schema.log_schema import LABEL, LogSchema
@@ -19,6 +20,7 @@ from schema.log_schema import LABEL, LogSchema
 CANDIDATE, BASELINE = "candidate", "baseline"
 OK, TOO_FEW = "ok", "too few"
 OVER_DOMAINS = ("domain_auc", "mean_domain_auc", "major5_auc", "minor10_auc", "minor5_auc")
+UNDEFINED = np.full(1 + GROUPS, np.nan)
 Slices = Mapping[tuple, Mapping[str, np.ndarray]]  # of one model, see `read_replicates`
 
 
@@ -77,9 +79,10 @@ def changed(ours: Slices, theirs: Slices, settings: EvaluationSettings) -> dict[
         present = one["rows"] > 0
         known = _metrics(one, settings)
         values = {
-            metric: estimate(one[metric] - other[metric], present, settings.confidence)._asdict()
+            metric: estimate(
+                one[metric] - other[metric] if metric in known else UNDEFINED, present, settings.confidence
+            )._asdict()
             for metric in METRICS
-            if metric in known
         }
         if name:
             changes["domains"][name[0][1]] = values
@@ -96,9 +99,8 @@ def over_domains_of(slices: Slices, settings: EvaluationSettings) -> dict[str, n
     """Return the AUCs over domains, over all rows and without each group of users, `(1 + groups,)` each."""
     domains = {name[0][1]: one for name, one in slices.items() if len(name) == 1}
     judged = {name: one for name, one in domains.items() if "auc" in _metrics(one, settings)}
-    count = len(next(iter(slices.values()))["auc"])
     found = []
-    for i in range(count):
+    for i in range(1 + GROUPS):
         aucs = {n: {"auc": _known(one["auc"][i]), "rows": one["rows"].sum()} for n, one in judged.items()}
         found.append(over_domains(aucs))
     return {
@@ -133,7 +135,7 @@ def _slice(one: Mapping[str, np.ndarray], settings: EvaluationSettings) -> dict[
     status = OK if "auc" in known else TOO_FEW
     figures: dict[str, Any] = {"rows": rows, "positives": positives, "status": status, "intervals": {}}
     for metric in METRICS:
-        values = one[metric] if metric in known else np.full(len(one[metric]), np.nan)
+        values = one[metric] if metric in known else UNDEFINED
         _put(figures, metric, estimate(values, one["rows"] > 0, settings.confidence))
     return figures
 

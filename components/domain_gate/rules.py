@@ -1,37 +1,10 @@
 """The rules: one verdict per figure and limit, with the reason in words."""
 
-from dataclasses import dataclass
 from typing import Any
 
-from components.domain_gate.settings import Floors, GateSettings
-
-PASS, FAIL, TOO_FEW, NO_BASELINE = "pass", "fail", "too few", "no baseline"
-WORDS = {"auc": "AUC", "logloss": "log loss", "calibration": "calibration"}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule and its outcome.
-
-    Attributes:
-        rule: name of the rule, as its key stands in the config.
-        domain: the domain it was applied to; None for all rows.
-        metric: `auc`, `logloss` or `calibration`.
-        limit: the smallest or largest allowed value, or both.
-        value: what was measured; None where undefined.
-        rows: how many rows it was measured on.
-        verdict: `pass`, `fail`, `too few` rows to judge, or `no baseline` to compare with.
-        text: all of this as one sentence.
-    """
-
-    rule: str
-    domain: str | None
-    metric: str
-    limit: Any
-    value: float | None
-    rows: int
-    verdict: str
-    text: str
+from components.domain_gate.losses import losses
+from components.domain_gate.rule import FAIL, PASS, TOO_FEW, WORDS, Rule
+from components.domain_gate.settings import Floors, GateSettings, GroupFloors
 
 
 def judge(metrics: dict[str, Any], settings: GateSettings) -> list[Rule]:
@@ -42,26 +15,35 @@ def judge(metrics: dict[str, Any], settings: GateSettings) -> list[Rule]:
         settings: the rules.
 
     Returns:
-        The rules' outcomes. A domain with too few rows is reported and never fails; an undefined figure over
-        all rows fails, since nothing would be known of the model.
+        The rules' outcomes. A domain or group with too few rows is reported and never fails; an undefined
+        figure over all rows fails, since nothing would be known of the model. A loss fails if it is larger
+        than its limit by more than chance explains: by a test of the jackknife's difference on the same rows,
+        Holm's correction over the domains (Scandinavian Journal of Statistics 6, 1979).
     """
-    rules = _floors("overall", None, metrics["overall"], settings.overall)
+    overall = metrics["overall"]
+    rules = _floors("overall", None, overall, settings.overall)
     for name, figures in metrics["domains"].items():
         rules += _floors("domain", name, figures, settings.domain)
-    before = metrics["baseline"]
-    change = settings.change
-    rules += _loss(
-        "change.max_auc_loss", None, metrics["overall"], before and before["overall"], change.max_auc_loss
-    )
-    for name, figures in metrics["domains"].items():
-        was = before and before["domains"].get(name)
-        rules += _loss("change.max_domain_auc_loss", name, figures, was, change.max_domain_auc_loss)
-    return rules
+    rules += _groups(overall, settings.groups)
+    return rules + losses(metrics, settings.change)
 
 
 def blessed(rules: list[Rule]) -> bool:
     """Return whether no rule failed."""
     return all(rule.verdict != FAIL for rule in rules)
+
+
+def _groups(overall: dict, groups: GroupFloors) -> list[Rule]:
+    rules = []
+    for metric, limit in groups.model_dump(exclude_none=True).items():
+        value, interval = overall[metric], overall["intervals"].get(metric)
+        verdict = TOO_FEW if value is None else PASS if value >= limit else FAIL
+        shown = "undefined (too few domains)" if value is None else f"{value:.4f}"
+        text = f"{WORDS[metric]} {shown}, must be at least {limit:g}: {verdict}."
+        rules.append(
+            Rule(f"groups.{metric}", None, metric, limit, value, overall["rows"], verdict, text, interval)
+        )
+    return rules
 
 
 def _floors(scope: str, domain: str | None, figures: dict, floors: Floors) -> list[Rule]:
@@ -83,26 +65,11 @@ def _floors(scope: str, domain: str | None, figures: dict, floors: Floors) -> li
         else:
             verdict = PASS if (value >= limit if key == "min_auc" else value <= limit) else FAIL
         text = _sentence(domain, metric, figures, _bound(key, limit), verdict)
-        rules.append(Rule(f"{scope}.{key}", domain, metric, limit, value, figures["rows"], verdict, text))
+        interval = figures["intervals"].get(metric)
+        rules.append(
+            Rule(f"{scope}.{key}", domain, metric, limit, value, figures["rows"], verdict, text, interval)
+        )
     return rules
-
-
-def _loss(rule: str, domain: str | None, now: dict, before: dict | None, limit: float | None) -> list[Rule]:
-    if limit is None:
-        return []
-    if before is None:
-        verdict, value = NO_BASELINE, None
-    elif now["auc"] is None or before["auc"] is None:
-        verdict, value = TOO_FEW if domain is not None else FAIL, None
-    else:
-        value = before["auc"] - now["auc"]
-        verdict = PASS if value <= limit else FAIL
-    where = f"domain {domain}" if domain is not None else "all rows"
-    if value is None:
-        text = f"{where}: change of AUC not known ({verdict})."
-    else:
-        text = f"{where}: AUC {now['auc']:.4f} after {before['auc']:.4f}, may lose {limit:g}: {verdict}."
-    return [Rule(rule, domain, "auc", limit, value, now["rows"], verdict, text)]
 
 
 def _bound(key: str, limit) -> str:

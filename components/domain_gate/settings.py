@@ -25,15 +25,31 @@ class Floors(Settings):
         return self
 
 
+class GroupFloors(Settings):
+    """Smallest allowed AUCs over domains (see `models.domain_metrics`); None leaves a rule out."""
+
+    mean_domain_auc: float | None = Field(None, ge=0, le=1)
+    major5_auc: float | None = Field(None, ge=0, le=1)
+    minor10_auc: float | None = Field(None, ge=0, le=1)
+    minor5_auc: float | None = Field(None, ge=0, le=1)
+
+
 class Change(Settings):
     """Limits on what may be lost against the model that serves; None leaves a rule out.
 
+    A rule fails when the loss is surely larger than its limit: by a one-sided test at `confidence`, which
+    covers all domains together.
+
     Attributes:
-        max_auc_loss: over all rows. max_domain_auc_loss: in any one domain.
+        max_auc_loss: over all rows. max_mean_domain_auc_loss: of the mean over domains.
+        max_domain_auc_loss: in any one domain.
+        confidence: share of runs of an equal model that no domain may stop by chance.
     """
 
-    max_auc_loss: float | None = Field(0.005, ge=0)
-    max_domain_auc_loss: float | None = Field(0.02, ge=0)
+    max_auc_loss: float | None = Field(0.002, ge=0)
+    max_mean_domain_auc_loss: float | None = Field(None, ge=0)
+    max_domain_auc_loss: float | None = Field(0.002, ge=0)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
 
 
 class GateSettings(Settings):
@@ -42,12 +58,13 @@ class GateSettings(Settings):
     Attributes:
         overall: floors over all test rows. There is always one on the AUC: a first model has no other to be
             compared with.
-        domain: floors in every domain that has enough rows.
+        domain: floors in every domain that has enough rows. groups: floors on the AUCs over domains.
         change: against the model that serves, on the same rows.
     """
 
     overall: Floors = Floors(min_auc=0.55, calibration=(0.8, 1.25))
     domain: Floors = Floors(min_auc=0.5)
+    groups: GroupFloors = GroupFloors()
     change: Change = Change()
 
     @model_validator(mode="after")

@@ -6,18 +6,33 @@ import pytest
 from pydantic import ValidationError
 from tfx.types import standard_artifacts
 
+from components.domain_evaluator.jackknife import Estimate
 from components.domain_gate.component import DomainGate
+from components.domain_gate.losses import corrected
 from components.domain_gate.rules import blessed, judge
 from components.domain_gate.settings import GateSettings
 
 
 def figures(auc=0.8, logloss=0.5, calibration=1.0, rows=1000, status="ok"):
-    return {"auc": auc, "logloss": logloss, "calibration": calibration, "rows": rows, "status": status}
+    named = {"auc": auc, "logloss": logloss, "calibration": calibration}
+    return {**named, "rows": rows, "status": status, "intervals": {}}
 
 
-def metrics(overall=None, baseline=None, **domains):
-    before = baseline and {"overall": baseline.pop("overall", figures()), "domains": baseline}
-    return {"overall": overall or figures(), "domains": domains, "baseline": before, "baseline_note": None}
+def metrics(overall=None, changes=None, **domains):
+    over = {"mean_domain_auc": 0.7, "major5_auc": 0.8, "minor10_auc": None, "minor5_auc": 0.6}
+    return {
+        "overall": {**over, **(overall or figures())},
+        "domains": domains,
+        "changes": changes,
+        "baseline_note": None,
+    }
+
+
+def change(value, error=0.001):
+    """An AUC's change as the evaluator estimates it."""
+    if value is None:
+        return {"auc": Estimate(None, None, None, None, None)._asdict()}
+    return {"auc": Estimate(value, error, 19, value - 2.093 * error, value + 2.093 * error)._asdict()}
 
 
 def gate(**settings):
@@ -46,15 +61,47 @@ def test_floors_over_all_rows_and_by_domain(key, limit, good, bad):
     assert failed(judge(metrics(news=figures(**bad)), domain)) == [(f"domain.{key}", "news")]
 
 
-def test_change_against_the_baseline_on_both_sides_of_the_limit():
-    rules = gate(change={"max_auc_loss": 0.01, "max_domain_auc_loss": 0.02})
-    held = metrics(figures(0.795), {"overall": figures(0.8), "news": figures(0.8)}, news=figures(0.785))
-    assert failed(judge(held, rules)) == []
-    worse = metrics(figures(0.785), {"overall": figures(0.8), "news": figures(0.8)}, news=figures(0.775))
-    assert failed(judge(worse, rules)) == [
-        ("change.max_auc_loss", None),
-        ("change.max_domain_auc_loss", "news"),
-    ]
+def test_a_loss_fails_when_it_is_surely_larger_than_its_limit():
+    rules = gate(change={"max_auc_loss": 0.002, "max_domain_auc_loss": 0.002})
+    # One-sided at 97.5%, for there are two, and 19 degrees of freedom: 2.093 errors above the limit.
+    held = {"overall": change(-0.00409), "domains": {"news": change(-0.00409)}}
+    assert failed(judge(metrics(changes=held, news=figures()), rules)) == []
+    lost = {"overall": change(-0.0041), "domains": {"news": change(-0.0041)}}
+    found = judge(metrics(changes=lost, news=figures()), rules)
+    assert failed(found) == [("change.max_auc_loss", None), ("change.max_domain_auc_loss", "news")]
+    [news] = [rule for rule in found if rule.domain == "news" and rule.verdict == "fail"]
+    assert news.value == 0.0041 and news.p < 0.05 and news.limit == 0.002
+    assert news.interval == pytest.approx((0.0041 - 0.002093, 0.0041 + 0.002093))
+    unsure = {"overall": change(-0.01, error=0.01), "domains": {"news": change(-0.05, error=0.04)}}
+    assert failed(judge(metrics(changes=unsure, news=figures()), rules)) == []
+
+
+def test_over_many_domains_chance_is_corrected_for():
+    domains = {f"d{i}": figures() for i in range(25)}
+    one = {name: change(-0.0038 if name == "d3" else 0.0) for name in domains}
+    alone = {"overall": change(0.0), "domains": one}
+    assert failed(judge(metrics(changes=alone, **domains), gate())) == []  # p = 0.04 is nothing among 25
+    one["d3"] = change(-0.006)
+    assert failed(judge(metrics(changes=alone, **domains), gate())) == [("change.max_domain_auc_loss", "d3")]
+
+
+def test_holm_s_correction_by_hand():
+    found = corrected([0.01, 0.04, None, 0.03])
+    assert found == [pytest.approx(0.03), pytest.approx(0.06), None, pytest.approx(0.06)]
+    assert corrected([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_groups_have_floors_and_too_few_domains_never_block():
+    rules = judge(metrics(), gate(groups={"mean_domain_auc": 0.7, "minor10_auc": 0.9, "minor5_auc": 0.61}))
+    assert failed(rules) == [("groups.minor5_auc", None)]
+    [few] = [rule for rule in rules if rule.metric == "minor10_auc"]
+    assert few.verdict == "too few" and "too few domains" in few.text
+
+
+def test_a_change_that_cannot_be_known_blocks_over_all_rows_only():
+    changes = {"overall": change(None), "domains": {"news": change(None)}}
+    found = judge(metrics(changes=changes, news=figures(None, status="too few")), gate())
+    assert failed(found) == [("change.max_auc_loss", None)]
 
 
 def test_a_domain_with_too_few_rows_never_blocks():
@@ -65,9 +112,10 @@ def test_a_domain_with_too_few_rows_never_blocks():
 
 
 def test_a_domain_that_the_baseline_does_not_know_is_no_baseline():
-    rules = judge(metrics(baseline={"sport": figures()}, news=figures()), gate())
-    [change] = [rule for rule in rules if rule.domain == "news" and rule.rule.startswith("change")]
-    assert change.verdict == "no baseline"
+    changes = {"overall": change(0.0), "domains": {"sport": change(0.0)}}
+    rules = judge(metrics(changes=changes, news=figures()), gate())
+    [loss] = [rule for rule in rules if rule.domain == "news" and rule.rule.startswith("change")]
+    assert loss.verdict == "no baseline"
     assert blessed(rules)
 
 
