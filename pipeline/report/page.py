@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from pipeline.report import classifier, masks, plots
+from pipeline.report import classifier, domains, masks, plots
 from pipeline.results import Results
 from pipeline.run_folder import write_whole
 
@@ -32,6 +32,9 @@ def write_page(results: Results, path: Path) -> None:
         results=results,
         figures=results.figures(),
         plotly=Markup(get_plotlyjs()),
+        lines=domains.lines(results.metrics),
+        words=domains.WORDS,
+        crossings=domains.crossings(results.metrics),
         domain_auc=Markup(plots.domain_auc(results.metrics)),
         augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
         classifier=classifier.section(results.classifier),

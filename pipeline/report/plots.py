@@ -28,6 +28,7 @@ def domain_auc(metrics: dict) -> str:
         mode="markers",
         name="this model",
         marker={"color": BLUE, "size": 9},
+        error_x=_reach([domains[name] for name in names]),
         customdata=[domains[name]["rows"] for name in names],
         hovertemplate="%{y}: %{x:.4f} over %{customdata:,} rows<extra></extra>",
     )
@@ -36,6 +37,19 @@ def domain_auc(metrics: dict) -> str:
         figure.add_vline(x=overall, line_width=1.5, line_color=GREY, annotation_text="all rows")
     figure.update_layout(height=110 + 22 * max(len(names), 4), xaxis_title="AUC on the test split")
     return html(figure)
+
+
+def _reach(figures: list[dict]) -> dict:
+    """Return the AUCs' intervals as plotly's error bars; none where one is not known."""
+    ends = [one["intervals"].get("auc", [one["auc"]] * 2) for one in figures]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [high - one["auc"] for one, (_, high) in zip(figures, ends, strict=True)],
+        "arrayminus": [one["auc"] - low for one, (low, _) in zip(figures, ends, strict=True)],
+        "thickness": 1,
+        "width": 3,
+    }
 
 
 def training(history: list[dict]) -> str:

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.report.domains import Line, lines
 from pipeline.results import Results
 from pipeline.run_folder import RunFolder
 
@@ -26,13 +27,8 @@ def domain_table(results: Results) -> Table:
     table.add_column("domain", no_wrap=True, max_width=24)
     for name in ("rows", "clicks", "AUC", "change", "log loss", "calib."):
         table.add_column(name, justify="right", no_wrap=True)
-    baseline = results.metrics.get("baseline")
-    overall = results.metrics["overall"]
-    table.add_row(*_cells("all rows", overall, baseline and baseline["overall"]), style="bold")
-    domains = results.metrics["domains"]
-    for name in sorted(domains, key=lambda name: -domains[name]["rows"]):
-        before = baseline["domains"].get(name) if baseline else None
-        table.add_row(*_cells(name, domains[name], before))
+    for line in lines(results.metrics):
+        table.add_row(*_cells(line), style="bold" if not table.rows else None)
     return table
 
 
@@ -51,12 +47,11 @@ def verdict_lines(results: Results) -> list[str]:
     return lines
 
 
-def _cells(name: str, figures: dict, before: dict | None) -> list[str]:
-    change = ""
-    if before and before["auc"] is not None and figures["auc"] is not None:
-        change = f"{figures['auc'] - before['auc']:+.4f}"
+def _cells(line: Line) -> list[str]:
+    figures = line.figures
+    change = f"{line.arrow} {line.change['value']:+.4f}" if line.change else ""
     return [
-        name,
+        line.name,
         f"{figures['rows']:,}",
         f"{figures['positives']:,}",
         "too few" if figures["auc"] is None else f"{figures['auc']:.4f}",

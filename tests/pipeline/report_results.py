@@ -1,5 +1,11 @@
 """The results of a run that never was, for tests of the page's sections."""
 
+import numpy as np
+
+from components.domain_evaluator.figures import figures
+from components.domain_evaluator.measures import METRICS, measures
+from components.domain_evaluator.settings import EvaluationSettings
+from components.domain_evaluator.sketch import sketch_slices
 from pipeline.config import Config
 from pipeline.results import Results
 
@@ -10,8 +16,32 @@ CONFIG = {
 }
 
 
-def results_of(history):
-    none = {"auc": 0.6, "logloss": 0.5, "calibration": 1.0, "rows": 3, "positives": 1, "status": "judged"}
+def metrics_of(rows=3000, baseline=True, crossing=None, seed=0):
+    """The evaluator's figures of random rows in the domains a, b and c, the last with one class only."""
+    random = np.random.default_rng(seed)
+    domain = random.choice(3, rows, p=[0.6, 0.35, 0.05])
+    odds = random.normal(-1, 1, rows)
+    label = (random.random(rows) < 1 / (1 + np.exp(-odds))).astype(np.int8) * (domain < 2)
+    wrong = np.stack([random.normal(0, 0.5, rows), random.normal(0, 1.5, rows)])
+    wrong[1, domain == 1] = wrong[0, domain == 1]  # in b nothing changes
+    user = random.integers(0, 2**63, 300, dtype=np.uint64)[random.integers(0, 300, rows)]
+    day = random.integers(0, 2, rows)
+    masks = {(): np.full(rows, True)}
+    for d, name in enumerate("abc"):
+        masks[(("domain", name),)] = domain == d
+        for v in range(2) if crossing else ():
+            masks[("domain", name), (crossing, f"{crossing} {v}")] = (domain == d) & (day == v)
+    measured = {"candidate": {}, "baseline": {}} if baseline else {"candidate": {}}
+    for key, kept in masks.items():
+        p = 1 / (1 + np.exp(-(odds + wrong)[: len(measured), kept]))
+        [(_, sketch)] = sketch_slices(np.zeros(kept.sum(), int), label[kept], p, user[kept])
+        counts = {"rows": sketch.counts[:, 0], "positives": sketch.counts[:, 1]}
+        for name, values in zip(measured, measures(sketch), strict=True):
+            measured[name][key] = counts | dict(zip(METRICS, values, strict=True))
+    return {**figures(measured, EvaluationSettings(crossings=())), "baseline_note": None}
+
+
+def results_of(history, metrics=None):
     ingest = {"rows": 9, "rows_train": 6, "rows_validation": 1, "rows_test": 2, "bad_rows": 0}
     component = {"state": "ran", "seconds": 1.0, "rows": 9, "outputs": {"examples": {"properties": ingest}}}
     record = {
@@ -25,7 +55,7 @@ def results_of(history):
     return Results(
         config=Config.model_validate(CONFIG),
         record=record,
-        metrics={"overall": none, "domains": {"a": none}, "baseline": None},
+        metrics=metrics or metrics_of(200, baseline=False),
         verdict={"blessed": True, "rules": [], "baseline_note": None},
         history=history,
         data_gate=[],
