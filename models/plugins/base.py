@@ -52,6 +52,36 @@ class Plugin:
             inputs: by name. fields: `(batch, fields + 1, dim)`, the domain last.
         """
 
+    def fuse(self, specific, shared):
+        """Return what an architecture's specific and shared representations of a row are in their fusion.
+
+        Args:
+            specific, shared: `(batch, ...)` each.
+        """
+        return specific, shared
+
+    def enrich(self, representation, specific, training: bool):
+        """Return what the last layers read, perhaps with something added.
+
+        Args:
+            representation: `(batch, width)`, what they would read. specific: the domain's part of it, of any
+                width. training: whether states follow the batch.
+        """
+        return representation
+
     def weigh(self, losses, inputs: dict):
         """Return what the rows' losses `(batch,)` count in training."""
         return losses
+
+    def reached(self, share: float) -> bool:
+        """Hear how much of the training is done, before each epoch; return whether that changes anything.
+
+        Args:
+            share: of `learning.epochs`; 1 when the training would end for want of a better epoch. If that
+                changes something, the training goes on from its best epoch.
+        """
+        return False
+
+    def figures(self) -> dict:
+        """Return what the plug-in says about the epoch just trained, as plain values for the history."""
+        return {}

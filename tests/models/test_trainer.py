@@ -6,9 +6,12 @@ import pytest
 from conftest_models import SPEC, make_columns, small_classifier
 
 from models import checkpoint, domain_classifier, trainer
+from models.architectures import base
 from models.architectures.base import create_model
 from models.columns import Columns
+from models.plugins.base import Plugin
 from models.pseudo import CONFIDENCE, PROBABILITIES
+from models.registry import Entry
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
 from pipeline.expert_masks import exported_epoch
@@ -102,6 +105,50 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
     assert exported_epoch(history) == 2  # what the report takes for the best one
     for variable, best in zip(model.trainable_variables, kept[1], strict=True):
         np.testing.assert_array_equal(variable.numpy(), best)
+
+
+class LateWeights(Plugin):
+    """Halves the losses once half of the training is done, or when it would end."""
+
+    def __init__(self, settings, model, classifier=None):
+        super().__init__(settings, model, classifier)
+        self.on = model.add_weight(name="on", shape=(), initializer="zeros", trainable=False)
+        self.heard = []
+
+    def weigh(self, losses, inputs):
+        return losses * (1 - 0.5 * self.on)
+
+    def reached(self, share):
+        before, after = float(self.on.numpy()), float(share >= 0.5)
+        self.heard.append(share)
+        self.on.assign(max(before, after))
+        return after > before
+
+    def figures(self):
+        return {"late": float(self.on.numpy())}
+
+
+@pytest.mark.parametrize(
+    ("patience", "on", "heard"),
+    [
+        (9, [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0]),  # the second half of the epochs
+        (1, [0, 0, 1, 1], [0, 0.25, 1.0, 0, 0.25]),  # from the best epoch on, when nothing gets better
+    ],
+)
+def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, on, heard):
+    scores, real = iter([0.6, 0.5, 0.7, 0.65, 0.6, 0.5]), Validation.measure
+    monkeypatch.setattr(
+        Validation, "measure", lambda self, steps: real(self, steps) | {"mean_domain_auc": next(scores)}
+    )
+    entry = Entry("late", LateWeights, "", "", ())
+    monkeypatch.setattr(base, "plugins_of", lambda architecture, model: [entry])
+    model = fresh_model()
+    [plugin] = model._plugins
+    learning = LEARNING.model_copy(update={"epochs": 4, "patience": patience})
+    history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
+    assert plugin.heard == heard
+    assert [row["late"] for row in history] == on
+    assert history[on.index(1)]["loss"] < 0.7 * history[0]["loss"]
 
 
 def test_rows_with_a_pseudo_domain_join_for_a_model_that_wants_them(place):
