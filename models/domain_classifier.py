@@ -27,6 +27,7 @@ def save(classifier: DomainClassifier, folder: Path, quality: dict[str, Any], fi
     (folder / QUALITY).write_text(json.dumps(quality, indent=1), encoding="utf-8")
     description = {
         "fingerprint": fingerprint,
+        "better_than_chance": quality.get("better_than_chance") is not False,
         "dominant": classifier.dominant,
         "classes": classifier.classes,
         "units": classifier.units,
@@ -37,7 +38,7 @@ def save(classifier: DomainClassifier, folder: Path, quality: dict[str, Any], fi
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return what a saved classifier is: `fingerprint`, `dominant`, `classes`, `units`, `dim`, `spec`."""
+    """Return what a saved classifier is: `fingerprint`, `better_than_chance`, `dominant`, `classes`, ..."""
     return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
 
 
@@ -68,6 +69,7 @@ def load(folder: Path, spec: FeatureSpec) -> DomainClassifier:
         )
     classifier = _build(DomainClassifier(spec, saved["dominant"], saved["units"], saved["dim"]))
     keras.saving.load_weights(classifier, folder / WEIGHTS)
+    classifier.better_than_chance = saved["better_than_chance"]
     return _freeze(classifier)
 
 

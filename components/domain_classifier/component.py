@@ -57,7 +57,8 @@ def DomainClassifier(
     if quality["better_than_chance"] is False:
         warning = (
             f"the domain classifier is no better than chance: it is right on {quality['accuracy']:.1%} of"
-            f" the held-out rows, always saying the largest domain is on {quality['majority_rate']:.1%}."
+            f" the held-out rows, always saying the largest domain is on {quality['majority_rate']:.1%}. Rows"
+            " with a pseudo-domain do not count in the training."
         )
         logging.warning("%s", warning)
         progress.report("DomainClassifier", warning=warning)

@@ -24,6 +24,7 @@ class DomainClassifier(keras.layers.Layer):
 
     Attributes:
         classes: the non-dominant domains' indices, in the order of p.
+        better_than_chance: False if it was found to be no better than naming the largest one each time.
 
     Raises:
         ValueError: no field to read, or no domain to tell.
@@ -35,6 +36,7 @@ class DomainClassifier(keras.layers.Layer):
         self.dominant = tuple(dominant)
         self.units = tuple(units)
         self.dim = dim
+        self.better_than_chance = True
         self.classes = tuple(d for d in range(self.spec.n_domains) if d not in self.dominant)
         fields = tuple(field for field in self.spec.fields if field.group in GROUPS)
         if not fields:

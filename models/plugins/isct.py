@@ -16,7 +16,8 @@ class ISCT(Plugin):
 
     Such a row keeps its click and counts lambda * w in the loss (Eq. 5), w by the confidence of its
     pseudo-domain (Eq. 4, `ConfidenceWeights`). They are made by the pipeline's PseudoLabeler, and join the
-    training rows of any learning method.
+    training rows of any learning method, unless the classifier is no better than chance: their weights are 0
+    then.
     """
 
     class Settings(Settings):
@@ -31,10 +32,10 @@ class ISCT(Plugin):
         n_sigma: float = Field(1.0, gt=0)
 
     needs_classifier = True
-    wants_pseudo = True
 
     def __init__(self, settings, model, classifier=None):
         super().__init__(settings, model, classifier)
+        self.wants_pseudo = classifier.better_than_chance
         classes = len(classifier.classes)
         self._weights = ConfidenceWeights(classes, settings.momentum, settings.n_sigma)
         self._weights.build()

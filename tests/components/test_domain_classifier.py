@@ -15,11 +15,12 @@ from components.domain_classifier.component import DomainClassifier
 from components.domain_classifier.quality import measure
 from components.domain_classifier.settings import ClassifierSettings
 from components.domain_classifier.train import FocalClassifier, choose_dominant, train_classifier
-from models.architectures.base import example_inputs
+from models.architectures.base import create_model, example_inputs
 from models.columns import Columns
 from models.domain_classifier import load, read_description
 from models.features import FeatureSpec
 from models.layers.domain_classifier import DomainClassifier as Layer
+from models.settings import ModelSettings
 
 SETTINGS = ClassifierSettings(units=(16,), embedding_dim=4, batch_size=64, learning_rate=0.02, epochs=5)
 
@@ -197,6 +198,13 @@ def test_a_classifier_no_better_than_chance_says_so_and_goes_on(tmp_path):
     assert quality["better_than_chance"] is False
     warning = model.get_string_custom_property("warning")
     assert "no better than chance" in warning and f"{quality['accuracy']:.1%}" in warning
+    spec = FeatureSpec.from_transform(LOG, TFTransformOutput(str(tmp_path / "graph")))
+    classifier = load(folder, spec)
+    for believed in (False, True):  # what is no better than chance gives no row a second domain
+        assert classifier.better_than_chance is believed
+        model = create_model(spec, ModelSettings(plugins=("isct",)), classifier=classifier)
+        assert model.wants_pseudo is believed
+        classifier.better_than_chance = True
 
 
 def test_the_quality_is_that_of_the_definitions():

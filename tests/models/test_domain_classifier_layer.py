@@ -57,6 +57,7 @@ def test_a_saved_classifier_comes_back_frozen_and_says_the_same(tmp_path):
     p = layer.probabilities(inputs)
     domain_classifier.save(layer, tmp_path / "c", {"accuracy": 0.5}, WITH_OWNER.fingerprint)
     again = domain_classifier.load(tmp_path / "c", WITH_OWNER)
+    assert again.better_than_chance
     np.testing.assert_array_equal(again.probabilities(inputs), p)
     assert again.trainable_variables == [] and again.classes == layer.classes
     saved = domain_classifier.read_description(tmp_path / "c")
