@@ -35,6 +35,8 @@ class ADI(MultiDomainModel):
         tower_units: tuple[int, ...] = (32,)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the adaptation layer, the networks, their fusion and the towers."""
         n_fields = max(len(self.spec.fields), 1)
@@ -54,4 +56,5 @@ class ADI(MultiDomainModel):
         own = ops.squeeze(self.specific(x, domain, training=training), 1)
         b_1, b_2 = ops.split(self.fusion(fields[:, -1]), 2, axis=1)
         own, shared = b_1 * own, b_2 * self.shared(x, training=training)
-        return self.tower(ops.concatenate([own, own * shared, shared], axis=1), domain, training=training)
+        joined = self.enrich(ops.concatenate([own, own * shared, shared], axis=1), own, training)
+        return self.tower(joined, domain, training=training)

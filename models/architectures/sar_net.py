@@ -37,6 +37,8 @@ class SARNet(MultiDomainModel):
         expert_units: tuple[int, ...] = (128, 64)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the attention, the transform, the experts and their gate."""
         units, dropout = settings.expert_units, settings.dropout
@@ -58,4 +60,4 @@ class SARNet(MultiDomainModel):
         own, shared = self.specific(x, domain, training=training), self.shared(x, training=training)
         experts = ops.concatenate([own, shared], axis=1)
         mixture = ops.einsum("be,bek->bk", self.gate(x, domain), experts)
-        return ops.squeeze(self.logit(mixture), 1)
+        return ops.squeeze(self.logit(self.enrich(mixture, ops.mean(own, axis=1), training)), 1)

@@ -16,7 +16,7 @@ class Plugin:
         classifier: the frozen `DomainClassifier`, if there is one.
 
     Raises:
-        ValueError: the plug-in needs the domain classifier, and there is none.
+        ValueError: the plug-in needs the domain classifier, and there is none; or it does not fit the model.
     """
 
     class Settings(Settings):
@@ -27,6 +27,7 @@ class Plugin:
 
     def __init__(self, settings: Any, model, classifier: keras.layers.Layer | None = None):
         self.check_classifier(classifier is not None)
+        self.check_architecture(type(model))
         self.settings = settings
         self.model = model
 
@@ -40,6 +41,14 @@ class Plugin:
         if cls.needs_classifier and not given:
             name = cls.__module__.rsplit(".", 1)[-1]
             raise ValueError(f"{name} needs the domain classifier: add classifier: {{}} to the config.")
+
+    @classmethod
+    def check_architecture(cls, architecture: type) -> None:
+        """Check that the plug-in fits an architecture.
+
+        Raises:
+            ValueError: it does not; says why.
+        """
 
     def part(self, role: str, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Return the layer to use in a role; see `MultiDomainModel.part`."""

@@ -21,6 +21,7 @@ LEARNING = LearningSettings(batch_size=64, epochs=3, patience=3, learning_rate=0
 
 SMALL = {
     "shared_bottom": {"bottom_units": (8,), "tower_units": (4,)},
+    "dfei": {"units": (8, 4), "head_units": (4,)},
     "ssctl": {"n_experts": 2, "expert_units": (8,), "gate_units": (4,), "tower_units": (4,)},
 }
 
@@ -63,7 +64,7 @@ def test_training_learns_logs_and_counts(place):
     assert list(place[1].glob("events.out.tfevents*"))
 
 
-@pytest.mark.parametrize("architecture", ["shared_bottom", "ssctl"])
+@pytest.mark.parametrize("architecture", ["shared_bottom", "dfei", "ssctl"])
 def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, architecture):
     rows, made = (TRAIN, VALIDATION, LEARNING), {"pseudo": pseudo_rows()}
     whole_model = fresh_model(architecture)
