@@ -78,13 +78,15 @@ class D3(Plugin):
         self._fields = [*names, model.spec.domain]
         self._replaces = model.name in REPLACED
         self._seen = None
-        # Attributes of the model, so that their weights and state are the model's.
-        self._selection = model.d3_selection = DomainSensitiveFeatureSelection() if self._replaces else None
-        self._fusion = model.d3_fusion = DomainFusion() if settings.fusion else None
-        self._balance = model.d3_balance = DomainBalance(settings.shift, settings.scale)
+        self._selection = DomainSensitiveFeatureSelection(name="d3_selection") if self._replaces else None
+        self._fusion = DomainFusion(name="d3_fusion") if settings.fusion else None
+        self._balance = DomainBalance(settings.shift, settings.scale, name="d3_balance")
+        self._means = DomainMeans(model.spec.n_domains + 1, len(self._fields) + 2, name="d3_means")
         self._balance.build()
-        self._means = model.d3_means = DomainMeans(model.spec.n_domains + 1, len(self._fields) + 2)
         self._means.build()
+        # Attributes of the model, so that their weights and state are the model's.
+        model.d3_selection, model.d3_fusion = self._selection, self._fusion
+        model.d3_balance, model.d3_means = self._balance, self._means
 
     def part(self, role, layer):
         """Put a generated layer, or a fused star network, in the place of one."""
