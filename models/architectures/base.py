@@ -124,7 +124,7 @@ class MultiDomainModel(keras.Model):
 
         Args:
             role: `shared` (work for all domains), `gate`, `tower` (work for one domain), or `scenario` (what
-                learns the domains' own knowledge, where that is not the tower).
+                learns the domains' own knowledge, where a tower alone does not).
             layer: what the architecture would use by itself.
         """
         for plugin in self._plugins:

@@ -16,7 +16,7 @@ class Plugin:
         classifier: the frozen `DomainClassifier`, if there is one.
 
     Raises:
-        ValueError: the plug-in needs the domain classifier, and there is none; or it does not fit the model.
+        ValueError: the plug-in needs the domain classifier, and there is none, or it does not fit the model.
     """
 
     class Settings(Settings):
@@ -27,7 +27,7 @@ class Plugin:
 
     def __init__(self, settings: Any, model, classifier: keras.layers.Layer | None = None):
         self.check_classifier(classifier is not None)
-        self.check_architecture(type(model))
+        self.check_architecture(model.name, settings)
         self.settings = settings
         self.model = model
 
@@ -43,11 +43,14 @@ class Plugin:
             raise ValueError(f"{name} needs the domain classifier: add classifier: {{}} to the config.")
 
     @classmethod
-    def check_architecture(cls, architecture: type) -> None:
+    def check_architecture(cls, architecture: str, settings: Any) -> None:
         """Check that the plug-in fits an architecture.
 
+        Args:
+            architecture: its name. settings: the plug-in's own.
+
         Raises:
-            ValueError: it does not; says why.
+            ValueError: it does not; says which ones it fits.
         """
 
     def part(self, role: str, layer: keras.layers.Layer) -> keras.layers.Layer:

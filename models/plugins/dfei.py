@@ -8,7 +8,7 @@ from models.architectures.base import flat
 from models.layers.domain_features import DomainFeatureExtraction
 from models.layers.personalized_integration import PersonalizedIntegration
 from models.plugins.base import Plugin
-from models.registry import entries, register
+from models.registry import entries, find, register
 from schema.base import Settings
 
 MOST = 1000  # domains whose features are noted in each epoch: more are no picture any more
@@ -41,17 +41,16 @@ class DFEI(Plugin):
         self._seen = None
 
     @classmethod
-    def check_architecture(cls, architecture):
+    def check_architecture(cls, architecture, settings):
         """Check that the last layers read a representation of the domain's own.
 
         Raises:
             ValueError: they do not; names the architectures whose do.
         """
-        if not architecture.enrichable:
-            name = architecture.__module__.rsplit(".", 1)[-1]
+        if not find("architectures", architecture).cls.enrichable:
             fitting = ", ".join(entry.name for entry in entries("architectures") if entry.cls.enrichable)
             raise ValueError(
-                f"dfei does not fit {name}, whose last layers read nothing of the domain's own; "
+                f"dfei does not fit {architecture}, whose last layers read nothing of the domain's own; "
                 f"it fits {fitting}."
             )
 

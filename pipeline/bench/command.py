@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipeline.bench import components_command, cost_command  # noqa: F401 - they add their commands
+from pipeline.bench import components_command, cost_command, weights_command  # noqa: F401 - adding commands
 from pipeline.bench.options import (
     WORK,
     Data,

@@ -26,9 +26,9 @@ SMALL = {
 }
 
 
-def fresh_model(architecture="shared_bottom"):
+def fresh_model(architecture="shared_bottom", *plugins):
     keras.utils.set_random_seed(0)
-    settings = ModelSettings(architecture=architecture, settings=SMALL[architecture])
+    settings = ModelSettings(architecture=architecture, settings=SMALL[architecture], plugins=plugins)
     return create_model(SPEC, settings, classifier=small_classifier() if architecture == "ssctl" else None)
 
 
@@ -64,10 +64,12 @@ def test_training_learns_logs_and_counts(place):
     assert list(place[1].glob("events.out.tfevents*"))
 
 
-@pytest.mark.parametrize("architecture", ["shared_bottom", "dfei", "ssctl"])
-def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, architecture):
+@pytest.mark.parametrize(
+    "model", [("shared_bottom",), ("dfei",), ("ssctl",), ("shared_bottom", "d3")], ids="+".join
+)
+def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, model):
     rows, made = (TRAIN, VALIDATION, LEARNING), {"pseudo": pseudo_rows()}
-    whole_model = fresh_model(architecture)
+    whole_model = fresh_model(*model)
     whole = trainer.train(whole_model, *rows, tmp_path / "other", tmp_path / "logs2", **made)
     save, saved = checkpoint.save, []
 
@@ -78,14 +80,14 @@ def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatc
 
     monkeypatch.setattr(checkpoint, "save", save_then_die)
     with pytest.raises(KeyboardInterrupt):
-        trainer.train(fresh_model(architecture), *rows, *place, **made)
+        trainer.train(fresh_model(*model), *rows, *place, **made)
     monkeypatch.setattr(checkpoint, "save", save)
     assert saved == [1]
     keras.utils.set_random_seed(99)  # nothing may hang on the new process's own randomness
-    model = fresh_model(architecture)
-    resumed = trainer.train(model, *rows, *place, **made)
+    again = fresh_model(*model)
+    resumed = trainer.train(again, *rows, *place, **made)
     assert without_time(resumed) == without_time(whole)
-    for a, b in zip(model.weights, whole_model.weights, strict=True):
+    for a, b in zip(again.weights, whole_model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
@@ -127,6 +129,15 @@ class LateWeights(Plugin):
 
     def figures(self):
         return {"late": float(self.on.numpy())}
+
+
+def test_d3_weighs_the_losses_of_the_second_half_and_says_so(place):
+    model = fresh_model("shared_bottom", "d3")
+    history = trainer.train(model, TRAIN, VALIDATION, LEARNING.model_copy(update={"epochs": 4}), *place)
+    assert [row["d3"]["weights_on"] for row in history] == [False, False, True, True]
+    for values in history[0]["d3"]["domains"].values():
+        assert 0.6 <= values["complexity"] <= 1.5 and 0.5 <= values["specificity"] <= 1.5
+        assert sum(values["attention"]) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize(
