@@ -34,10 +34,11 @@ class DomainMeans(keras.layers.Layer):
         values = ops.stop_gradient(ops.cast(values, "float32"))
         rows = ops.segment_sum(ops.ones_like(values[:, :1]), domain, num_segments=self.n_domains)
         total = ops.segment_sum(values, domain, num_segments=self.n_domains)
-        kept = self.momentum * self.seen
-        moved = kept * self.means + (1 - kept) * total / ops.maximum(rows, 1.0)
-        self.means.assign(ops.where(rows > 0, moved, self.means))
-        self.seen.assign(ops.where(rows > 0, 1.0, self.seen))
+        means, seen = self.means.value, self.seen.value  # JAX compiles `where` with a variable's old value
+        kept = self.momentum * seen
+        moved = kept * means + (1 - kept) * total / ops.maximum(rows, 1.0)
+        self.means.assign(ops.where(rows > 0, moved, means))
+        self.seen.assign(ops.where(rows > 0, 1.0, seen))
 
     def get_config(self):
         config = {"n_domains": self.n_domains, "width": self.width, "momentum": self.momentum}

@@ -127,12 +127,12 @@ class D3(Plugin):
 
     def _measure(self, complexity, specificity):
         """Remember the weights, and how much attention each field gets on average, by domain."""
-        seen, nothing = self._seen, ops.zeros(ops.shape(self._seen.domain))
-        columns = (
-            ops.zeros(ops.shape(seen.fields)[:2]) if seen.attention is None else ops.mean(seen.attention, 1)
-        )
-        weights = [nothing if weight is None else weight for weight in (complexity, specificity)]
-        values = [ops.cast(columns, "float32"), ops.stack(weights, axis=1)]
+        seen = self._seen
+        rows, n = ops.shape(seen.fields)[0], len(self._fields)
+        nothing = ops.zeros((rows, 1))
+        columns = ops.zeros((rows, n)) if seen.attention is None else ops.mean(seen.attention, axis=1)
+        weights = [nothing if one is None else ops.expand_dims(one, 1) for one in (complexity, specificity)]
+        values = [ops.cast(columns, "float32"), *weights]
         self._means.update(ops.concatenate(values, axis=1), seen.domain)
 
     def reached(self, share):

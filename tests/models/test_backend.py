@@ -188,6 +188,7 @@ def run_elsewhere() -> dict:
         losses = steps.train(chunk())
         inputs = {key: array for key, array in batch().items() if key != "label"}
         answers[name] = {"losses": losses.tolist(), "scores": steps.predict(inputs).tolist()}
+        answers[name]["state"] = [np.array(variable.numpy()).tolist() for variable in steps.running]
     return answers
 
 
@@ -205,8 +206,13 @@ def test_both_backends_train_every_architecture_alike():
         jax, here = json.loads(done.stdout.splitlines()[-1]), run_elsewhere()
     assert jax.keys() == here.keys()
     for name in here:
-        np.testing.assert_allclose(jax[name]["losses"], here[name]["losses"], rtol=1e-4)
+        # D3 divides by the deviation of entropies that are nearly alike.
+        np.testing.assert_allclose(
+            jax[name]["losses"], here[name]["losses"], rtol=1e-3 if "d3" in name else 1e-4
+        )
         np.testing.assert_allclose(jax[name]["scores"], here[name]["scores"], rtol=1e-3, atol=1e-5)
+        for there, state in zip(jax[name]["state"], here[name]["state"], strict=True):
+            np.testing.assert_allclose(there, state, rtol=1e-2, atol=1e-4)
 
 
 JAX_TESTS = "snapshot or apply or move or chunk or number or rows or chosen"
