@@ -19,6 +19,7 @@ class TrainingState:
         method: what the learning method itself remembers.
         best: the state at the best epoch. best_score: its mean domain AUC. stale: epochs since.
         epoch: the epoch that goes on. phase_epochs: epochs of the current phase that are done.
+        told_of_end: whether the plug-ins have heard that the training would end.
         partial: rows trained on in this epoch, the sum of their losses, and seconds; None at its start.
         history: what was measured, per epoch.
     """
@@ -30,11 +31,12 @@ class TrainingState:
     stale: int = 0
     epoch: int = 0
     phase_epochs: int = 0
+    told_of_end: bool = False
     partial: tuple[int, float, float] | None = None
     history: list[dict] = field(default_factory=list)
 
 
-PLAIN = ("best_score", "stale", "epoch", "phase_epochs", "partial", "history")
+PLAIN = ("best_score", "stale", "epoch", "phase_epochs", "told_of_end", "partial", "history")
 
 
 def save(state: TrainingState, folder: Path) -> None:

@@ -114,6 +114,8 @@ def check(model: ModelSettings, learning: LearningSettings, has_classifier: bool
         own_settings(find("plugins", plugin), model.plugin_settings.get(plugin, {}))
     for entry in plugins_of(architecture.cls, model):
         entry.cls.check_classifier(has_classifier)
+        own = own_settings(entry, model.plugin_settings.get(entry.name, {}))
+        entry.cls.check_architecture(model.architecture, own)
     method = find("learning", learning.method)
     own_settings(method, learning.settings)
     method.cls.check_model(model)

@@ -116,7 +116,9 @@ def train(
         method.load_state(state.method)
     writer = tf.summary.create_file_writer(str(logs))
     while _goes_on(learning, state) or _next_phase(method, state):
-        measured = _epoch(method, state, work) | validation.measure(steps) | method.figures()
+        model.reached(state.phase_epochs / learning.epochs)
+        measured = _epoch(method, state, work) | validation.measure(steps)
+        measured |= method.figures() | model.figures()
         measured["domains_left_out"] = validation.left_out
         measured["domains_skipped"] = [method.name_of(domain) for domain in sorted(method.skipped)]
         state.history.append(measured)
@@ -167,9 +169,11 @@ def _goes_on(learning: LearningSettings, state: TrainingState) -> bool:
 
 
 def _next_phase(method: LearningMethod, state: TrainingState) -> bool:
-    """Restore the best epoch, and let a method that has another phase begin it from there."""
+    """Restore the best epoch, and let a plug-in or a method that has another phase begin it from there."""
     method.steps.restore(state.best)
-    if not method.next_phase():
+    changed = not state.told_of_end and method.model.reached(1.0)
+    state.told_of_end = True
+    if not changed and not method.next_phase():
         return False
     state.phase_epochs = state.stale = 0
     return True

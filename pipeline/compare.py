@@ -11,7 +11,7 @@ from rich.table import Table
 from components.domain_evaluator.figures import CANDIDATE, Slices, changed
 from components.domain_evaluator.measures import METRICS
 from components.domain_evaluator.replicates import read_replicates
-from pipeline.report.domains import DOWN, SAME, UP
+from pipeline.report.domains import arrow
 from pipeline.results import Results, load_results
 from pipeline.run_folder import RunFolder
 
@@ -87,13 +87,6 @@ def print_comparison(compared: Comparison, console: Console) -> None:
         console.print("[yellow]![/] the test rows differ: intervals take the runs as independent")
     if compared.missing:
         console.print(f"[yellow]![/] in one run only: {', '.join(compared.missing)}", highlight=False)
-
-
-def arrow(change: dict[str, Any]) -> str:
-    """Return whether a change is surely up, surely down, or neither; empty where it is not known."""
-    if change["low"] is None:
-        return ""
-    return UP if change["low"] > 0 else DOWN if change["high"] < 0 else SAME
 
 
 def _cells(name: str, compared: Comparison, changes: dict[str, dict[str, Any]]) -> list[str]:

@@ -1,11 +1,10 @@
 """Adaptive Domain Interest network."""
 
-import keras
 from keras import ops
 
 from models.architectures.base import MultiDomainModel, flat
 from models.layers.domain import DomainDense, DomainTower
-from models.layers.domain_experts import DomainExperts
+from models.layers.interest import InterestNetworks
 from models.layers.mlp import MLP
 from models.layers.partitioned_norm import PartitionedNorm
 from models.registry import register
@@ -35,23 +34,24 @@ class ADI(MultiDomainModel):
         tower_units: tuple[int, ...] = (32,)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
-        """Make the adaptation layer, the networks, their fusion and the towers."""
+        """Make the adaptation layer, the networks and the towers."""
         n_fields = max(len(self.spec.fields), 1)
         self.squeeze = DomainDense(self.n_domains, settings.adaptation_units, activation="relu")
         self.excite = DomainDense(self.n_domains, n_fields, activation="sigmoid")
         self.norm = PartitionedNorm(self.n_domains)
-        self.shared = self.part("shared", MLP(settings.units, settings.dropout))
-        self.specific = DomainExperts(self.n_domains, 1, settings.units, settings.dropout)
-        self.fusion = self.part("gate", keras.layers.Dense(2 * settings.units[-1], activation="sigmoid"))
+        shared = self.part("shared", MLP(settings.units, settings.dropout))
+        networks = InterestNetworks(self.n_domains, shared, settings.units, settings.dropout)
+        self.scenario = self.part("scenario", networks)
         self.tower = self.part("tower", DomainTower(self.n_domains, settings.tower_units, settings.dropout))
 
     def logits(self, fields, domain, training):
-        """Adapt and normalise the fields, fuse the two networks."""
+        """Adapt and normalise the fields, join the two networks."""
         e = self.of_groups(fields, "general", "context")
         scale = self.excite(self.squeeze(ops.mean(e, axis=2), domain), domain)
         x = self.norm(flat(e * ops.expand_dims(scale, 2)), domain, training=training)
-        own = ops.squeeze(self.specific(x, domain, training=training), 1)
-        b_1, b_2 = ops.split(self.fusion(fields[:, -1]), 2, axis=1)
-        own, shared = b_1 * own, b_2 * self.shared(x, training=training)
-        return self.tower(ops.concatenate([own, own * shared, shared], axis=1), domain, training=training)
+        hidden = self.scenario(x, domain, fields[:, -1], training=training)
+        own = hidden[:, : self.settings.units[-1]]
+        return self.tower(self.enrich(hidden, own, training), domain, training=training)

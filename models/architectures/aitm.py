@@ -32,6 +32,8 @@ class AITM(MultiDomainModel):
         tower_units: tuple[int, ...] = (32,)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the networks, the transfer and the towers."""
         k = settings.units[-1]
@@ -45,7 +47,8 @@ class AITM(MultiDomainModel):
         """Eq. 3-7."""
         x = flat(fields)
         p = ops.expand_dims(self.transfer(self.shared(x, training=training)), 1)
-        u = ops.concatenate([p, self.specific(x, domain, training=training)], axis=1)  # (batch, 2, k)
+        q = self.specific(x, domain, training=training)
+        u = ops.concatenate([p, q], axis=1)  # (batch, 2, k)
         scores = ops.sum(self.key(u) * self.query(u), axis=2) / u.shape[-1] ** 0.5
         z = ops.einsum("bu,buk->bk", ops.softmax(scores), self.value(u))
-        return self.tower(z, domain, training=training)
+        return self.tower(self.enrich(z, q[:, 0], training), domain, training=training)

@@ -33,6 +33,7 @@ class MultiDomainModel(keras.Model):
 
     built_in: tuple[str, ...] = ()  # plug-ins that are a part of the architecture
     replaceable = True  # whether other values can take the place of the weights for one call
+    enrichable = False  # whether it calls `enrich`
 
     def __init__(
         self,
@@ -122,12 +123,29 @@ class MultiDomainModel(keras.Model):
         """Return the layer to use in a role, as the plug-ins leave it.
 
         Args:
-            role: `shared` (work for all domains), `gate` or `tower` (work for one domain).
+            role: `shared` (work for all domains), `gate`, `tower` (work for one domain), or `scenario` (what
+                learns the domains' own knowledge, where a tower alone does not).
             layer: what the architecture would use by itself.
         """
         for plugin in self._plugins:
             layer = plugin.part(role, layer)
         return layer
+
+    def fuse(self, specific, shared):
+        """Return the domain's and the shared representation `(batch, ...)` as the plug-ins leave them."""
+        for plugin in self._plugins:
+            specific, shared = plugin.fuse(specific, shared)
+        return specific, shared
+
+    def enrich(self, representation, specific, training: bool):
+        """Return what the last layers read, `(batch, width)`, with what the plug-ins add.
+
+        Args:
+            representation: `(batch, width)`. specific: the domain's part of it. training: see `logits`.
+        """
+        for plugin in self._plugins:
+            representation = plugin.enrich(representation, specific, training)
+        return representation
 
     def call(self, inputs: dict, training: bool = False):
         """Map inputs by name (see `FieldEmbedding.call`) to `logits`.
@@ -175,6 +193,15 @@ class MultiDomainModel(keras.Model):
         for plugin in self._plugins:
             losses = plugin.weigh(losses, inputs)
         return losses
+
+    def reached(self, share: float) -> bool:
+        """Tell the plug-ins how much of the training is done; return whether that changes anything."""
+        changes = [plugin.reached(share) for plugin in self._plugins]  # all of them hear it
+        return any(changes)
+
+    def figures(self) -> dict:
+        """Return what the plug-ins say about the epoch just trained."""
+        return {name: value for plugin in self._plugins for name, value in plugin.figures().items()}
 
     def probabilities(self, outputs):
         """Return the click probability of each row, `(batch,)`, from the outputs of `call`."""

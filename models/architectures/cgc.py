@@ -29,6 +29,8 @@ class CGC(MultiDomainModel):
         tower_units: tuple[int, ...] = (32,)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the experts, gates and towers."""
         units, dropout = settings.expert_units, settings.dropout
@@ -47,4 +49,5 @@ class CGC(MultiDomainModel):
         x = flat(fields)
         own, shared = self.specific(x, domain, training=training), self.shared(x, training=training)
         experts = ops.concatenate([own, shared], axis=1)
-        return ops.einsum("be,bek->bk", self.gate(x, domain), experts)
+        mixture = ops.einsum("be,bek->bk", self.gate(x, domain), experts)
+        return self.enrich(mixture, ops.mean(own, axis=1), training)

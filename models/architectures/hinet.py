@@ -40,6 +40,8 @@ class HiNet(MultiDomainModel):
         tower_units: tuple[int, ...] = (32,)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the experts of both layers, the attention and the towers."""
         n_sub, units, dropout = settings.n_sub_experts, settings.sub_expert_units, settings.dropout
@@ -61,4 +63,4 @@ class HiNet(MultiDomainModel):
         mixtures = ops.einsum("bwd,bdu->bwu", ops.stack([own, others], axis=1), each)
         c = ops.concatenate([common, mixtures[:, 0], mixtures[:, 1]], axis=1)
         mixture = ops.einsum("be,bek->bk", self.gate(c), self.experts(c, training=training))
-        return self.tower(mixture, domain, training=training)
+        return self.tower(self.enrich(mixture, mixtures[:, 0], training), domain, training=training)

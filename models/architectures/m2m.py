@@ -1,8 +1,8 @@
 """Multi-scenario multi-task Meta learning."""
 
 from models.architectures.base import MultiDomainModel, flat
-from models.layers.meta import MetaAttention, MetaTower
-from models.layers.mlp import MLP, Experts
+from models.layers.meta import MetaScenario
+from models.layers.mlp import Experts
 from models.registry import register
 from schema.base import Settings
 
@@ -33,16 +33,16 @@ class M2M(MultiDomainModel):
         dropout: float = 0.2
 
     def assemble(self, settings):
-        """Make the experts, the domain's knowledge and what is generated from it."""
-        experts = Experts(settings.n_experts, settings.expert_units, settings.dropout)
-        self.experts = self.part("shared", experts)
-        self.knowledge = MLP(settings.knowledge_units)
-        self.attention = self.part("gate", MetaAttention(self.n_domains, settings.attention_units))
-        tower = MetaTower(self.n_domains, settings.n_tower_layers, settings.dropout)
-        self.tower = self.part("tower", tower)
+        """Make the experts, and what is generated from the domain's knowledge."""
+        units, dropout = settings.expert_units, settings.dropout
+        self.experts = self.part("shared", Experts(settings.n_experts, units, dropout))
+        tower_units = units[-1:] * settings.n_tower_layers
+        scenario = MetaScenario(
+            self.n_domains, settings.knowledge_units, settings.attention_units, tower_units, dropout
+        )
+        self.scenario = self.part("scenario", scenario)
 
     def logits(self, fields, domain, training):
         """Experts, meta attention, meta tower."""
-        z = self.knowledge(fields[:, -1])
-        mixture = self.attention(self.experts(flat(fields), training=training), domain, z)
-        return self.tower(mixture, domain, z, training=training)
+        experts = self.experts(flat(fields), training=training)
+        return self.scenario(experts, domain, fields[:, -1], training=training)

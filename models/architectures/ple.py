@@ -34,6 +34,8 @@ class PLE(MultiDomainModel):
         tower_units: tuple[int, ...] = (32,)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the levels and the towers."""
         n_own, n_shared, dropout = settings.n_domain_experts, settings.n_shared_experts, settings.dropout
@@ -55,14 +57,9 @@ class PLE(MultiDomainModel):
         """Return g_d,N."""
         own = shared = flat(fields)
         for level, gate in enumerate(self.gates):
-            experts = ops.concatenate(
-                [
-                    self.specific[level](own, domain, training=training),
-                    self.shared[level](shared, training=training),
-                ],
-                axis=1,
-            )
+            specific = self.specific[level](own, domain, training=training)
+            experts = ops.concatenate([specific, self.shared[level](shared, training=training)], axis=1)
             own = ops.einsum("be,bek->bk", gate(own, domain), experts)
             if level < len(self.shared_gates):
                 shared = ops.einsum("be,bek->bk", self.shared_gates[level](shared), experts)
-        return own
+        return self.enrich(own, ops.mean(specific, axis=1), training)

@@ -37,6 +37,8 @@ class SARNet(MultiDomainModel):
         expert_units: tuple[int, ...] = (128, 64)
         dropout: float = 0.2
 
+    enrichable = True
+
     def assemble(self, settings):
         """Make the attention, the transform, the experts and their gate."""
         units, dropout = settings.expert_units, settings.dropout
@@ -56,6 +58,7 @@ class SARNet(MultiDomainModel):
         a = self.attention_score(self.attention(ops.concatenate([e, s, e * s], axis=2)))
         x = self.transform(ops.concatenate([flat(a * e), fields[:, -1]], axis=1), domain)
         own, shared = self.specific(x, domain, training=training), self.shared(x, training=training)
+        own, shared = self.fuse(own, shared)
         experts = ops.concatenate([own, shared], axis=1)
         mixture = ops.einsum("be,bek->bk", self.gate(x, domain), experts)
-        return ops.squeeze(self.logit(mixture), 1)
+        return ops.squeeze(self.logit(self.enrich(mixture, ops.mean(own, axis=1), training)), 1)

@@ -34,6 +34,7 @@ class SSCTL(MultiDomainModel):
         dropout: float = 0.2
 
     built_in = ("isct", "sddn")
+    enrichable = True
 
     def assemble(self, settings):
         """Make the experts, the gate and the tower."""
@@ -58,4 +59,4 @@ class SSCTL(MultiDomainModel):
         h = self.shared(r_e, training=training)
         s = ops.squeeze(self.specific(r_e, domain, training=training), 1)
         w = self.weights_of_experts(self.gate(r_g))
-        return ops.concatenate([ops.einsum("be,bek->bk", w, h), s], axis=1)
+        return self.enrich(ops.concatenate([ops.einsum("be,bek->bk", w, h), s], axis=1), s, training)

@@ -55,8 +55,9 @@ class ConfidenceWeights(keras.layers.Layer):
         mean = ops.sum(confidence) / ops.maximum(count, 1.0)
         spread = ops.sum(pseudo * ops.square(confidence - mean)) / ops.maximum(count, 1.0)
         for state, value in ((self.mu, mean), (self.variance, spread)):
-            moved = self.momentum * state + (1 - self.momentum) * value
-            state.assign(ops.where(count > 0, moved, state))
+            before = state.value  # JAX compiles `where` with a variable's old value
+            moved = self.momentum * before + (1 - self.momentum) * value
+            state.assign(ops.where(count > 0, moved, before))
 
     def compute_output_shape(self, confidence_shape, pseudo_shape=None):
         return confidence_shape

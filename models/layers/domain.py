@@ -87,11 +87,14 @@ class DomainTower(keras.layers.Layer):
             x_shape = (*x_shape[:-1], layer.units)
         self.built = True
 
-    def call(self, x, domain, training=False):
-        """Map `(batch, width)` and domain indices `(batch,)` to logits `(batch,)`."""
+    def call(self, x, domain, training=False, **more):
+        """Map `(batch, width)` and domain indices `(batch,)` to logits `(batch,)`.
+
+        What a subclass's layers read besides is handed on to each of them.
+        """
         for layer in self._hidden:
-            x = self._drop(layer(x, domain), training=training)
-        return ops.squeeze(self._logit(x, domain), 1)
+            x = self._drop(layer(x, domain, **more), training=training)
+        return ops.squeeze(self._logit(x, domain, **more), 1)
 
     def compute_output_shape(self, x_shape, domain_shape=None):
         return (x_shape[0],)

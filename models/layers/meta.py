@@ -1,9 +1,12 @@
 """Attention and tower whose weights are generated from what is known about the domain."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from models.layers.generated import GeneratedDense
+from models.layers.mlp import MLP
 
 
 @keras.saving.register_keras_serializable("mdr")
@@ -95,4 +98,66 @@ class MetaTower(keras.layers.Layer):
 
     def get_config(self):
         config = {"n_domains": self.n_domains, "n_layers": self.n_layers, "dropout": self.dropout}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable("mdr")
+class MetaScenario(keras.layers.Layer):
+    """tower_z(sum_i a_z,i E_i): `MetaAttention` and `MetaTower`, both generated from knowledge z = MLP(s).
+
+    Source: M2M (Zhang et al., WSDM 2022, sections 4.2-4.3).
+
+    Args:
+        n_domains: number of domains, the unknown one included.
+        knowledge_units: layers that make z. attention_units: width of the generated attention.
+        units: widths of the tower's generated layers, all that of an expert.
+        dropout: share of activations dropped in training.
+    """
+
+    def __init__(
+        self,
+        n_domains: int,
+        knowledge_units: Sequence[int],
+        attention_units: int,
+        units: Sequence[int],
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.n_domains = n_domains
+        self.knowledge_units = tuple(knowledge_units)
+        self.attention_units = attention_units
+        self.units = tuple(units)
+        self.dropout = dropout
+        policy = self.dtype_policy
+        self.knowledge = MLP(self.knowledge_units, dtype=policy)
+        self.attention = MetaAttention(n_domains, attention_units, dtype=policy)
+        self.tower = MetaTower(n_domains, len(self.units), dropout, dtype=policy)
+
+    def build(self, experts_shape, domain_shape, embedding_shape):
+        self.knowledge.build(embedding_shape)
+        condition = self.knowledge.compute_output_shape(embedding_shape)
+        self.attention.build(experts_shape, domain_shape, condition)
+        self.tower.build((None, experts_shape[-1]), domain_shape, condition)
+        self.built = True
+
+    def call(self, experts, domain, embedding, training=False):
+        """Mix experts and map them to logits.
+
+        Args:
+            experts: `(batch, experts, width)`. domain: indices `(batch,)`.
+            embedding: s, the domain's, `(batch, dim)`. training: whether dropout is active.
+
+        Returns:
+            `(batch,)`.
+        """
+        z = self.knowledge(embedding)
+        return self.tower(self.attention(experts, domain, z), domain, z, training=training)
+
+    def compute_output_shape(self, experts_shape, domain_shape, embedding_shape):
+        return (experts_shape[0],)
+
+    def get_config(self):
+        config = {"n_domains": self.n_domains, "knowledge_units": self.knowledge_units}
+        config |= {"attention_units": self.attention_units, "units": self.units, "dropout": self.dropout}
         return {**super().get_config(), **config}

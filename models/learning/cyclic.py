@@ -11,7 +11,7 @@ from models.learning.base import LearningMethod
 from models.registry import register
 
 
-@register(kind="joint", paper="DFEI, section 3.4, Algorithm 1")
+@register(kind="joint", paper="DFEI, section 3.3, Algorithm 1")
 class Cyclic(LearningMethod):
     """Rounds of one batch per domain; shared parameters move at 1/D of the rate of specific ones.
 

@@ -16,7 +16,7 @@ class Plugin:
         classifier: the frozen `DomainClassifier`, if there is one.
 
     Raises:
-        ValueError: the plug-in needs the domain classifier, and there is none.
+        ValueError: the plug-in needs the domain classifier, and there is none, or it does not fit the model.
     """
 
     class Settings(Settings):
@@ -27,6 +27,7 @@ class Plugin:
 
     def __init__(self, settings: Any, model, classifier: keras.layers.Layer | None = None):
         self.check_classifier(classifier is not None)
+        self.check_architecture(model.name, settings)
         self.settings = settings
         self.model = model
 
@@ -41,6 +42,17 @@ class Plugin:
             name = cls.__module__.rsplit(".", 1)[-1]
             raise ValueError(f"{name} needs the domain classifier: add classifier: {{}} to the config.")
 
+    @classmethod
+    def check_architecture(cls, architecture: str, settings: Any) -> None:
+        """Check that the plug-in fits an architecture.
+
+        Args:
+            architecture: its name. settings: the plug-in's own.
+
+        Raises:
+            ValueError: it does not; says which ones it fits.
+        """
+
     def part(self, role: str, layer: keras.layers.Layer) -> keras.layers.Layer:
         """Return the layer to use in a role; see `MultiDomainModel.part`."""
         return layer
@@ -52,6 +64,36 @@ class Plugin:
             inputs: by name. fields: `(batch, fields + 1, dim)`, the domain last.
         """
 
+    def fuse(self, specific, shared):
+        """Return what an architecture's specific and shared representations of a row are in their fusion.
+
+        Args:
+            specific, shared: `(batch, ...)` each.
+        """
+        return specific, shared
+
+    def enrich(self, representation, specific, training: bool):
+        """Return what the last layers read, perhaps with something added.
+
+        Args:
+            representation: `(batch, width)`, what they would read. specific: the domain's part of it, of any
+                width. training: whether states follow the batch.
+        """
+        return representation
+
     def weigh(self, losses, inputs: dict):
         """Return what the rows' losses `(batch,)` count in training."""
         return losses
+
+    def reached(self, share: float) -> bool:
+        """Hear how much of the training is done, before each epoch; return whether that changes anything.
+
+        Args:
+            share: of `learning.epochs`; 1 when the training would end for want of a better epoch. If that
+                changes something, the training goes on from its best epoch.
+        """
+        return False
+
+    def figures(self) -> dict:
+        """Return what the plug-in says about the epoch just trained, as plain values for the history."""
+        return {}

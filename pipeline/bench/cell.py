@@ -28,6 +28,7 @@ class CellSpec(Settings):
 
     Attributes:
         suite: its name. model, learning: what is trained and how. learning_name: of the method or variant.
+        plugin_names: of the plug-ins or variants, in their order.
         evaluation: which domains are judged.
         data: folder of the prepared columns. work: folder for the checkpoint of an unfinished training.
     """
@@ -36,6 +37,7 @@ class CellSpec(Settings):
     model: ModelSettings
     learning: LearningSettings
     learning_name: str
+    plugin_names: tuple[str, ...]
     evaluation: EvaluationSettings
     data: Path
     work: Path
@@ -43,7 +45,7 @@ class CellSpec(Settings):
     @property
     def name(self) -> str:
         """The cell's name, such as `mmoe+d3 joint seed 0`."""
-        model = "+".join([self.model.architecture, *self.model.plugins])
+        model = "+".join([self.model.architecture, *self.plugin_names])
         return f"{model} {self.learning_name} seed {self.learning.seed}"
 
 
@@ -87,7 +89,7 @@ def measure(spec: CellSpec) -> dict:
     return {
         "suite": spec.suite,
         "model": spec.model.architecture,
-        "plugins": list(spec.model.plugins),
+        "plugins": list(spec.plugin_names),
         "learning": spec.learning_name,
         "seed": spec.learning.seed,
         "auc": overall["auc"],

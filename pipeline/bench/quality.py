@@ -70,6 +70,7 @@ def run(
             model=model_settings(name, suite, config),
             learning=learning_settings(method, suite, config, seed),
             learning_name=method,
+            plugin_names=tuple(name.split("+")[1:]),
             evaluation=config.evaluation,
             data=prepared.folder,
             work=folder / "work" / f"{name}-{method}-{seed}",
@@ -109,12 +110,24 @@ def _fits(method: str, model: str, suite: Suite, config: Config) -> bool:
 
 
 def model_settings(name: str, suite: Suite, config: Config) -> ModelSettings:
-    """Return the settings of a model such as `mmoe+d3` in a suite."""
-    architecture, *plugins = name.split("+")
+    """Return the settings of a model such as `mmoe+d3`, perhaps with variants of plug-ins, in a suite.
+
+    Raises:
+        ValueError: two variants of one plug-in.
+    """
+    architecture, *named = name.split("+")
     own = suite.settings.get(architecture, {})
     if architecture == config.model.architecture:
         own = {**own, **config.model.settings}
-    values = {"architecture": architecture, "plugins": tuple(plugins), "settings": own}
+    plugins = {}
+    for one in named:
+        variant = dict(suite.plugin_variants.get(one, {}))
+        plugin = variant.pop("plugin", one)
+        if plugin in plugins:
+            raise ValueError(f"{name} has the plug-in {plugin} twice.")
+        plugins[plugin] = {**config.model.plugin_settings.get(plugin, {}), **variant}
+    values = {"architecture": architecture, "settings": own, "plugins": tuple(plugins)}
+    values["plugin_settings"] = {**config.model.plugin_settings, **{p: v for p, v in plugins.items() if v}}
     return config.model.model_copy(update=values)
 
 

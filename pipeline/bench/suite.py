@@ -47,6 +47,7 @@ class Suite(Settings):
         settings: by architecture: its own settings here, so that all get the same budget.
         learning: by learning method: its own settings here.
         variants: learning methods with other settings, under names of their own: `method` and what differs.
+        plugin_variants: plug-ins with other settings, likewise: `plugin` and what differs.
         models: compared when the command names none.
         reference: the model that others are tested against. against: for some models, another one instead,
             trained jointly.
@@ -61,6 +62,7 @@ class Suite(Settings):
     settings: dict[str, dict] = Field(default_factory=dict)
     learning: dict[str, dict] = Field(default_factory=dict)
     variants: dict[str, dict] = Field(default_factory=dict)
+    plugin_variants: dict[str, dict] = Field(default_factory=dict)
     models: tuple[str, ...] = ("shared_bottom", "mmoe")
     reference: str = "shared_bottom"
     against: dict[str, str] = Field(default_factory=lambda: {"aread": "mmoe", "ssctl": "cgc"})
@@ -71,9 +73,10 @@ class Suite(Settings):
     def _has_data(self):
         if (self.config is None) == (self.sample is None):
             raise ValueError("a suite has either a config or a sample.")
-        for name, values in self.variants.items():
-            if "method" not in values:
-                raise ValueError(f"variant {name!r} names no method.")
+        for variants, of in ((self.variants, "method"), (self.plugin_variants, "plugin")):
+            for name, values in variants.items():
+                if of not in values:
+                    raise ValueError(f"variant {name!r} names no {of}.")
         return self
 
 

@@ -33,6 +33,13 @@ def lines(metrics: dict[str, Any]) -> list[Line]:
     return found + [_line(name, one, changes["domains"].get(name, {}).get("auc")) for name, one in by_size]
 
 
+def arrow(change: dict[str, Any] | None) -> str:
+    """Return whether a change is surely up, surely down or neither; empty where that is not known."""
+    if change is None or change["low"] is None:
+        return ""
+    return UP if change["low"] > 0 else DOWN if change["high"] < 0 else SAME
+
+
 def crossings(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a table for each crossing: `name`, its `values`, and the AUC by domain and value as `rows`."""
     tables = []
@@ -46,7 +53,4 @@ def crossings(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _line(name: str, figures: dict[str, Any], change: dict[str, Any] | None) -> Line:
     known = change if change and change["value"] is not None else None
-    arrow = ""
-    if known and known["low"] is not None:
-        arrow = UP if known["low"] > 0 else DOWN if known["high"] < 0 else SAME
-    return Line(name, figures, figures["intervals"].get("auc"), known, arrow)
+    return Line(name, figures, figures["intervals"].get("auc"), known, arrow(known))

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from pipeline.report import classifier, domains, masks, plots
+from pipeline.report import balance, classifier, domains, features, masks, plots
 from pipeline.results import Results
 from pipeline.run_folder import write_whole
 
@@ -40,5 +40,7 @@ def write_page(results: Results, path: Path) -> None:
         classifier=classifier.section(results.classifier),
         training=Markup(plots.training(results.history)) if results.history else "",
         experts=masks.section(results.history),
+        features=features.section(results.history, results.metrics),
+        balance=balance.section(results.history),
     )
     write_whole(path, page)

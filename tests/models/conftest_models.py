@@ -49,7 +49,7 @@ def make_columns(rows: int, seed: int = 0) -> Columns:
     return Columns({**inputs, "label": label}, np.searchsorted(inputs["channel"], np.arange(5)))
 
 
-def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0, **settings):
+def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0, plugins=(), **settings):
     """Build an architecture with widths of 4 and two of everything else that is counted."""
     keras.utils.set_random_seed(0)
     own = find("architectures", architecture).cls.Settings()
@@ -59,7 +59,11 @@ def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0,
         elif isinstance(value, int) and not isinstance(value, bool) and value > 2:
             settings.setdefault(name, 2)
     model = ModelSettings(
-        architecture=architecture, settings=settings, embedding_dim=4, unknown_domain_share=share
+        architecture=architecture,
+        settings=settings,
+        plugins=plugins,
+        embedding_dim=4,
+        unknown_domain_share=share,
     )
     classifier = small_classifier(spec) if architecture == "ssctl" else None
     return create_model(spec, model, 1e-4, classifier)

@@ -34,6 +34,7 @@ def test_gradients_reach_every_weight(name):
     rng = np.random.default_rng(1)
     for weight in model.trainable_variables:
         weight.assign(weight.numpy() + rng.normal(scale=0.3, size=weight.shape))
+    model(inputs, training=True)  # what is kept from batch to batch is read, and leads to weights, too
     found = gradients(model, inputs, rng.integers(0, 2, 256).astype("float32"))
     for weight, gradient in zip(model.trainable_variables, found, strict=True):
         assert gradient is not None and np.any(gradient != 0), f"{weight.path} gets no gradient"

@@ -6,9 +6,12 @@ import pytest
 from conftest_models import SPEC, make_columns, small_classifier
 
 from models import checkpoint, domain_classifier, trainer
+from models.architectures import base
 from models.architectures.base import create_model
 from models.columns import Columns
+from models.plugins.base import Plugin
 from models.pseudo import CONFIDENCE, PROBABILITIES
+from models.registry import Entry
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
 from pipeline.expert_masks import exported_epoch
@@ -18,13 +21,14 @@ LEARNING = LearningSettings(batch_size=64, epochs=3, patience=3, learning_rate=0
 
 SMALL = {
     "shared_bottom": {"bottom_units": (8,), "tower_units": (4,)},
+    "dfei": {"units": (8, 4), "head_units": (4,)},
     "ssctl": {"n_experts": 2, "expert_units": (8,), "gate_units": (4,), "tower_units": (4,)},
 }
 
 
-def fresh_model(architecture="shared_bottom"):
+def fresh_model(architecture="shared_bottom", *plugins):
     keras.utils.set_random_seed(0)
-    settings = ModelSettings(architecture=architecture, settings=SMALL[architecture])
+    settings = ModelSettings(architecture=architecture, settings=SMALL[architecture], plugins=plugins)
     return create_model(SPEC, settings, classifier=small_classifier() if architecture == "ssctl" else None)
 
 
@@ -60,10 +64,12 @@ def test_training_learns_logs_and_counts(place):
     assert list(place[1].glob("events.out.tfevents*"))
 
 
-@pytest.mark.parametrize("architecture", ["shared_bottom", "ssctl"])
-def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, architecture):
+@pytest.mark.parametrize(
+    "model", [("shared_bottom",), ("dfei",), ("ssctl",), ("shared_bottom", "d3")], ids="+".join
+)
+def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, model):
     rows, made = (TRAIN, VALIDATION, LEARNING), {"pseudo": pseudo_rows()}
-    whole_model = fresh_model(architecture)
+    whole_model = fresh_model(*model)
     whole = trainer.train(whole_model, *rows, tmp_path / "other", tmp_path / "logs2", **made)
     save, saved = checkpoint.save, []
 
@@ -74,14 +80,14 @@ def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatc
 
     monkeypatch.setattr(checkpoint, "save", save_then_die)
     with pytest.raises(KeyboardInterrupt):
-        trainer.train(fresh_model(architecture), *rows, *place, **made)
+        trainer.train(fresh_model(*model), *rows, *place, **made)
     monkeypatch.setattr(checkpoint, "save", save)
     assert saved == [1]
     keras.utils.set_random_seed(99)  # nothing may hang on the new process's own randomness
-    model = fresh_model(architecture)
-    resumed = trainer.train(model, *rows, *place, **made)
+    again = fresh_model(*model)
+    resumed = trainer.train(again, *rows, *place, **made)
     assert without_time(resumed) == without_time(whole)
-    for a, b in zip(model.weights, whole_model.weights, strict=True):
+    for a, b in zip(again.weights, whole_model.weights, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
@@ -102,6 +108,59 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
     assert exported_epoch(history) == 2  # what the report takes for the best one
     for variable, best in zip(model.trainable_variables, kept[1], strict=True):
         np.testing.assert_array_equal(variable.numpy(), best)
+
+
+class LateWeights(Plugin):
+    """Halves the losses once half of the training is done, or when it would end."""
+
+    def __init__(self, settings, model, classifier=None):
+        super().__init__(settings, model, classifier)
+        self.on = model.add_weight(name="on", shape=(), initializer="zeros", trainable=False)
+        self.heard = []
+
+    def weigh(self, losses, inputs):
+        return losses * (1 - 0.5 * self.on)
+
+    def reached(self, share):
+        before, after = float(self.on.numpy()), float(share >= 0.5)
+        self.heard.append(share)
+        self.on.assign(max(before, after))
+        return after > before
+
+    def figures(self):
+        return {"late": float(self.on.numpy())}
+
+
+def test_d3_weighs_the_losses_of_the_second_half_and_says_so(place):
+    model = fresh_model("shared_bottom", "d3")
+    history = trainer.train(model, TRAIN, VALIDATION, LEARNING.model_copy(update={"epochs": 4}), *place)
+    assert [row["d3"]["weights_on"] for row in history] == [False, False, True, True]
+    for values in history[0]["d3"]["domains"].values():
+        assert 0.6 <= values["complexity"] <= 1.5 and 0.5 <= values["specificity"] <= 1.5
+        assert sum(values["attention"]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("patience", "on", "heard"),
+    [
+        (9, [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0]),  # the second half of the epochs
+        (1, [0, 0, 1, 1], [0, 0.25, 1.0, 0, 0.25]),  # from the best epoch on, when nothing gets better
+    ],
+)
+def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, on, heard):
+    scores, real = iter([0.6, 0.5, 0.7, 0.65, 0.6, 0.5]), Validation.measure
+    monkeypatch.setattr(
+        Validation, "measure", lambda self, steps: real(self, steps) | {"mean_domain_auc": next(scores)}
+    )
+    entry = Entry("late", LateWeights, "", "", ())
+    monkeypatch.setattr(base, "plugins_of", lambda architecture, model: [entry])
+    model = fresh_model()
+    [plugin] = model._plugins
+    learning = LEARNING.model_copy(update={"epochs": 4, "patience": patience})
+    history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
+    assert plugin.heard == heard
+    assert [row["late"] for row in history] == on
+    assert history[on.index(1)]["loss"] < 0.7 * history[0]["loss"]
 
 
 def test_rows_with_a_pseudo_domain_join_for_a_model_that_wants_them(place):

@@ -136,16 +136,16 @@ def test_m2m(inputs):
         )
         return x @ (z @ generator + base).reshape(len(x), -1) + z @ bias
 
-    v = values(model.attention._score)[0][:, 0]
+    v = values(model.scenario.attention._score)[0][:, 0]
     expected = []
     for e, s, _ in rows(model, inputs):
-        x, z = np.concatenate([e.reshape(-1), s]), mlp(values(model.knowledge), s)
+        x, z = np.concatenate([e.reshape(-1), s]), mlp(values(model.scenario.knowledge), s)
         experts = np.array([expert(model.experts, x, i) for i in range(3)])
-        scores = [leaky_relu(meta(model.attention._meta, e_i, z)) @ v for e_i in experts]
+        scores = [leaky_relu(meta(model.scenario.attention._meta, e_i, z)) @ v for e_i in experts]
         hidden = softmax(scores) @ experts
-        for layer in model.tower._metas:
+        for layer in model.scenario.tower._metas:
             hidden = leaky_relu(meta(layer, hidden, z) + hidden)
-        expected.append(dense(model.tower._logit, hidden)[0])
+        expected.append(dense(model.scenario.tower._logit, hidden)[0])
     np.testing.assert_allclose(model(inputs), expected, rtol=1e-4)
 
 
@@ -156,8 +156,11 @@ def test_adi(inputs):
     for e, s, d in rows(model, inputs):
         a = sigmoid(dense(model.excite, relu(dense(model.squeeze, e.mean(1), d)), d))
         x = normalised(model.norm, (e * a[:, None]).reshape(-1), d) * gamma_d[d] + beta_d[d]
-        b_1, b_2 = np.split(sigmoid(dense(model.fusion, s)), 2)
-        own, shared = b_1 * expert(model.specific, x, d, 0), b_2 * mlp(values(model.shared), x)
+        b_1, b_2 = np.split(sigmoid(dense(model.scenario.fusion, s)), 2)
+        own, shared = (
+            b_1 * expert(model.scenario.specific, x, d, 0),
+            b_2 * mlp(values(model.scenario.shared), x),
+        )
         hidden = np.concatenate([own, own * shared, shared])
         for layer in model.tower._hidden:
             hidden = relu(dense(layer, hidden, d))

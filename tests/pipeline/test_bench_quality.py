@@ -8,7 +8,7 @@ from rich.console import Console
 
 from models import domain_classifier
 from models.settings import LearningSettings, ModelSettings
-from pipeline.bench import domains, learning, quality, search, suite
+from pipeline.bench import domains, learning, quality, search, suite, weights
 from pipeline.bench.cell import KEYS, CellSpec
 from pipeline.bench.prepare import Prepared
 from pipeline.bench.suite import load_suite
@@ -29,6 +29,7 @@ set:
   - classifier.units=[8]
   - classifier.epochs=1
 settings: {shared_bottom: {bottom_units: [16], tower_units: [8]}}
+plugin_variants: {d1: {plugin: d3, fusion: false, balance: false}, d2: {plugin: d3, balance: false}}
 published: [{source: a paper, figures: {shared_bottom: {auc: 0.7654}}}]
 notes: ["Four domains only."]
 """
@@ -101,6 +102,23 @@ def test_a_learning_method_is_a_cell_like_any_other(bench):
     _, [cell] = call(learning=["mamdr"], seeds=1)
     assert (cell["model"], cell["learning"]) == ("shared_bottom", "mamdr")
     assert cell["parameters"] > cells[0]["parameters"]  # what the domains add is counted
+
+
+def test_variants_of_a_plug_in_are_cells_apart(bench):
+    call, (store, cells) = bench
+    _, found = call(models=["shared_bottom+d1", "shared_bottom+d2"], seeds=1)
+    assert [cell["plugins"] for cell in found] == [["d1"], ["d2"]]
+    assert len({cell["parameters"] for cell in (*found, cells[0])}) == 3
+    assert all(list(store.folder.glob(f"cells/shared_bottom+{name}-*.json")) for name in ("d1", "d2"))
+
+
+def test_both_forms_of_generated_weights_are_measured_in_turn():
+    exact, low = found = weights.run(fields=3, dim=2, hidden=2, batch_size=8, repeat=2, say=lambda text: None)
+    assert (exact["form"], exact["ratio"], low["form"]) == ("exact", 1.0, "low rank")
+    assert exact["parameters"] > low["parameters"]
+    assert min(exact["samples_per_s"], low["samples_per_s"], low["ratio"]) > 0
+    text = weights.markdown(found, 3, 2, 2, 8, "mdr bench weights")
+    assert f"| low rank | {low['parameters']:,} |" in text and "`mdr bench weights`" in text
 
 
 def test_made_rows_are_prepared_beside_the_splits_and_trained_on_when_asked(bench):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
+from models.registry import find, own_settings
 from pipeline.bench.cell import KEYS
-from pipeline.bench.quality import split_overrides
+from pipeline.bench.quality import check_names, model_settings, split_overrides
 from pipeline.bench.suite import Suite, load_suite, suite_config, suite_names
 from pipeline.bench.summary import summarize
 from pipeline.bench.tables import write_part
@@ -53,6 +54,32 @@ def test_every_suite_is_whole():
     for name in suite_names():
         described = load_suite(name)
         assert described.about.endswith(".") and described.reference in described.models
+        for values in described.plugin_variants.values():
+            entry = find("plugins", values["plugin"])
+            own_settings(entry, {key: value for key, value in values.items() if key != "plugin"})
+
+
+def test_variants_of_plug_ins_are_models_of_their_own(tmp_path):
+    described = load_suite("ml1m-age3")
+    (tmp_path / "ml-1m").mkdir()
+    config = suite_config(described, tmp_path, tmp_path, ["model.plugin_settings.d3.hidden=4"])
+    found = {
+        name: model_settings(f"adi+{name}", described, config) for name in ("d1", "d2", "d3", "d3-exact")
+    }
+    assert {model.plugins for model in found.values()} == {("d3",)}
+    assert {name: model.plugin_settings["d3"] for name, model in found.items()} == {
+        "d1": {"hidden": 4, "fusion": False, "balance": False},
+        "d2": {"hidden": 4, "balance": False},
+        "d3": {"hidden": 4},
+        "d3-exact": {"hidden": 4, "rank": None},
+    }
+    assert config.model.plugin_settings == {"d3": {"hidden": 4}}
+    with pytest.raises(ConfigError, match=r"adi\+d1\+d2 has the plug-in d3 twice"):
+        check_names([("adi+d1+d2", "joint")], described, config)
+    with pytest.raises(ConfigError, match="d3 does not fit dcn"):
+        check_names([("dcn+d1", "joint")], described, config)
+    with pytest.raises(ValueError, match="variant 'd1' names no plugin"):
+        Suite(about="", config="ciao", plugin_variants={"d1": {"fusion": False}})
 
 
 def test_an_unknown_suite_and_missing_data_are_said(tmp_path, monkeypatch):

@@ -1,0 +1,70 @@
+"""What the rows of each domain have in common, as a running mean that is kept with the model (DFEI)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("mdr")
+class DomainFeatureExtraction(keras.layers.Layer):
+    """v_d = alpha * v_d + (1 - alpha) * pooling(u_d): the feature of each domain (DFEI, Eq. 4).
+
+    In training, pooling is the mean over the rows that a batch has of a domain. The first of these is v_d
+    itself; a domain without a row in the batch keeps its feature. The gradient reaches u through the pooling
+    of the batch alone: what is kept is a constant. At inference the features are those kept last.
+
+    A domain without a feature as yet reads the mean of all features that there are, zeros if there are none.
+    The unknown domain always does, in training, too: its rows are of no domain and enter no pooling.
+
+    Args:
+        n_domains: number of domains, the unknown one, which is the last, included.
+        alpha: share of a feature that a batch leaves, in [0, 1].
+    """
+
+    def __init__(self, n_domains: int, alpha: float = 0.9, **kwargs):
+        super().__init__(**kwargs)
+        self.n_domains = n_domains
+        self.alpha = alpha
+
+    def build(self, u_shape, domain_shape=None):
+        # A mean moved in half precision would not move any more.
+        state = {"initializer": "zeros", "trainable": False, "dtype": "float32", "autocast": False}
+        self.v = self.add_weight(name="v", shape=(self.n_domains, u_shape[-1]), **state)
+        self.seen = self.add_weight(name="seen", shape=(self.n_domains,), **state)
+        self.built = True
+
+    def call(self, u, domain, training=False):
+        """Return the domains' features, and move them before that in training.
+
+        Args:
+            u: the rows' specific representations, `(batch, width)`. domain: indices `(batch,)`.
+            training: whether the features follow the batch.
+
+        Returns:
+            V `(n_domains, width)`; which of them are there, 1 or 0, `(n_domains,)`; each row's own v_d
+            `(batch, width)`.
+        """
+        v, seen = ops.convert_to_tensor(self.v), ops.convert_to_tensor(self.seen)
+        if training:
+            v, seen = self._moved(v, seen, ops.cast(u, "float32"), domain)
+            self.v.assign(ops.stop_gradient(v))
+            self.seen.assign(seen)
+        mean = ops.sum(v, axis=0) / ops.maximum(ops.sum(seen), 1.0)  # what is not there is zero
+        v = ops.cast(ops.where(ops.expand_dims(seen, 1) > 0, v, mean), self.compute_dtype)
+        return v, seen, ops.take(v, domain, axis=0)
+
+    def _moved(self, v, seen, u, domain):
+        rows = ops.segment_sum(ops.ones_like(u[:, 0]), domain, num_segments=self.n_domains)
+        pooled = ops.segment_sum(u, domain, num_segments=self.n_domains)
+        pooled = pooled / ops.expand_dims(ops.maximum(rows, 1.0), 1)
+        known = ops.arange(self.n_domains) < self.n_domains - 1
+        present = ops.logical_and(rows > 0, known)
+        decay = ops.expand_dims(self.alpha * seen, 1)  # nothing is kept of what was never there
+        moved = decay * v + (1 - decay) * pooled
+        v = ops.where(ops.expand_dims(present, 1), moved, v)
+        return v, ops.maximum(seen, ops.cast(present, seen.dtype))
+
+    def compute_output_shape(self, u_shape, domain_shape=None):
+        return (self.n_domains, u_shape[-1]), (self.n_domains,), tuple(u_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "n_domains": self.n_domains, "alpha": self.alpha}

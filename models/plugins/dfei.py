@@ -1,0 +1,73 @@
+"""Domain Feature Extraction and Personalized Integration (DFEI)."""
+
+import numpy as np
+from keras import ops
+from pydantic import Field
+
+from models.architectures.base import flat
+from models.layers.domain_features import DomainFeatureExtraction
+from models.layers.personalized_integration import PersonalizedIntegration
+from models.plugins.base import Plugin
+from models.registry import entries, find, register
+from schema.base import Settings
+
+MOST = 1000  # domains whose features are noted in each epoch: more are no picture any more
+
+
+@register(kind="plug-in", paper="DFEI, section 3.2, Eq. 4-7")
+class DFEI(Plugin):
+    """The last layers read the feature v_d of the row's domain, and what z it takes from all domains.
+
+    v_d is a running mean of the domain's own representation u (Eq. 4), z a sum of all domains' features that
+    the row's embeddings e weigh (Eq. 5-6). A domain is one of the log, also where groups of them share
+    weights.
+    """
+
+    class Settings(Settings):
+        """Decay and width.
+
+        Attributes:
+            alpha: share of a feature that a batch leaves (Eq. 4). k: width of h_1, h_2, h_3 and z (Eq. 5-6).
+        """
+
+        alpha: float = Field(0.9, ge=0, le=1)
+        k: int = Field(32, ge=1)
+
+    def __init__(self, settings, model, classifier=None):
+        super().__init__(settings, model, classifier)
+        # They are the model's, so that their weights and states are.
+        model.domain_features = DomainFeatureExtraction(model.spec.n_domains + 1, settings.alpha)
+        model.integration = PersonalizedIntegration(settings.k)
+        self._seen = None
+
+    @classmethod
+    def check_architecture(cls, architecture, settings):
+        """Check that the last layers read a representation of the domain's own.
+
+        Raises:
+            ValueError: they do not; names the architectures whose do.
+        """
+        if not find("architectures", architecture).cls.enrichable:
+            fitting = ", ".join(entry.name for entry in entries("architectures") if entry.cls.enrichable)
+            raise ValueError(
+                f"dfei does not fit {architecture}, whose last layers read nothing of the domain's own; "
+                f"it fits {fitting}."
+            )
+
+    def see(self, inputs, fields):
+        """Keep e and the domains of a batch."""
+        self._seen = flat(fields), inputs[self.model.spec.domain]
+
+    def enrich(self, representation, specific, training):
+        """Join v_d and z to what the last layers read (Eq. 7)."""
+        e, domain = self._seen
+        v, seen, v_d = self.model.domain_features(specific, domain, training=training)
+        z = self.model.integration(e, v, seen)
+        return ops.concatenate([representation, v_d, z], axis=1)
+
+    def figures(self):
+        """Return the features after an epoch, of the first domains only where there are more than `MOST`."""
+        features = self.model.domain_features
+        v, seen = (ops.convert_to_numpy(state).astype("float64") for state in (features.v, features.seen))
+        named = list(enumerate(self.model.spec.domains))[:MOST]
+        return {"dfei": {"domains": {name: np.round(v[i], 4).tolist() for i, name in named if seen[i]}}}
