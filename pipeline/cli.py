@@ -124,6 +124,28 @@ def report(
 
 
 @app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; each is compared with the first.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page to write; compare.html in the last run's folder.")
+    ] = None,
+) -> None:
+    """Put the models of runs beside each other, domain by domain, with intervals of the differences."""
+    from pipeline.compare import compare as compared
+    from pipeline.compare import print_comparison
+    from pipeline.report.comparison import write_comparison
+
+    if len(runs) < 2:
+        raise ValueError("compare takes two runs or more.")
+    comparisons = [compared(runs[0], other) for other in runs[1:]]
+    for comparison in comparisons:
+        print_comparison(comparison, console)
+    page = out or runs[-1] / "compare.html"
+    write_comparison(comparisons, page)
+    console.print(f"page      {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table for machines.")] = False,
     docs: Annotated[

@@ -1,5 +1,6 @@
 """`mdr compare`: the models of two runs beside each other, domain by domain."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.table import Table
 from components.domain_evaluator.figures import CANDIDATE, Slices, changed
 from components.domain_evaluator.measures import METRICS
 from components.domain_evaluator.replicates import read_replicates
+from components.domain_evaluator.settings import EvaluationSettings
 from pipeline.report.domains import arrow
 from pipeline.results import Results, load_results
 from pipeline.run_folder import RunFolder
@@ -50,21 +52,33 @@ def compare(first: Path, other: Path) -> Comparison:
     """
     results = [load_results(RunFolder(folder.absolute())) for folder in (first, other)]
     slices = [_slices(one) for one in results]
-    settings = results[0].config.evaluation
+    figures = tuple(one.metrics for one in results)
+    return between((str(first), str(other)), figures, slices, results[0].config.evaluation)
+
+
+def between(
+    names: tuple[str, str],
+    figures: tuple[dict[str, Any], dict[str, Any]],
+    slices: Sequence[Slices],
+    settings: EvaluationSettings,
+) -> Comparison:
+    """Compare two models by what their evaluations left.
+
+    Args:
+        names: of the runs. figures: contents of their `metrics.json`. slices: see `read_replicates`.
+        settings: of the evaluation.
+    """
     paired = _same_rows(*slices)
-    changes = changed(slices[1], slices[0], settings)
-    if not paired:
-        changes = _independent(results)
-    both = [one.metrics["domains"] for one in results]
-    shared = sorted(both[0].keys() & both[1].keys(), key=lambda name: -both[1][name]["rows"])
+    changes = changed(slices[1], slices[0], settings) if paired else _independent(*figures)
+    domains = [one["domains"] for one in figures]
+    shared = sorted(domains[0].keys() & domains[1].keys(), key=lambda name: -domains[1][name]["rows"])
     return Comparison(
-        first=str(first),
-        other=str(other),
+        *names,
         paired=paired,
         overall=changes["overall"],
         domains={name: changes["domains"][name] for name in shared},
-        missing=sorted(both[0].keys() ^ both[1].keys()),
-        figures=(results[0].metrics, results[1].metrics),
+        missing=sorted(domains[0].keys() ^ domains[1].keys()),
+        figures=figures,
     )
 
 
@@ -121,9 +135,8 @@ def _same_rows(first: Slices, other: Slices) -> bool:
     )
 
 
-def _independent(results: list[Results]) -> dict[str, Any]:
+def _independent(first: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Return the changes of figures measured on different rows, from their intervals."""
-    first, other = (one.metrics for one in results)
     changes: dict[str, Any] = {"overall": _apart(first["overall"], other["overall"]), "domains": {}}
     for name in first["domains"].keys() & other["domains"].keys():
         changes["domains"][name] = _apart(first["domains"][name], other["domains"][name])
