@@ -9,6 +9,21 @@ CONFIG = {
     "split": {"by": "random"},
 }
 
+# Chromium's window is never narrower than 500 pixels: a frame is as narrow as a phone.
+_FRAME = """<body><iframe src="report.html" width="400" height="3000"></iframe>
+<script>onmessage = said => { document.body.append(said.data) }</script></body>"""
+_TELL = """<script>addEventListener("load", () => setTimeout(() => {
+  const page = document.documentElement, plots = document.querySelectorAll(".js-plotly-plot").length
+  parent.postMessage(`${plots} plots, ${page.scrollWidth - page.clientWidth} pixels too wide`, "*")
+}, 500))</script></body>"""
+
+
+def on_a_phone(page, folder, browser):
+    """Open a page at a phone's width; return what it says of its plots and its width, and the console."""
+    (folder / "report.html").write_text(page.replace("</body>", _TELL))
+    (folder / "frame.html").write_text(_FRAME)
+    return browser(folder / "frame.html", 500)
+
 
 def results_of(history):
     none = {"auc": 0.6, "logloss": 0.5, "calibration": 1.0, "rows": 3, "positives": 1, "status": "judged"}
