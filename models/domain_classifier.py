@@ -48,7 +48,7 @@ def untrained(spec: FeatureSpec) -> DomainClassifier:
     Args:
         spec: the model's inputs; the first domain counts as dominant.
     """
-    return _freeze(_build(DomainClassifier(spec, (0,), (64, 32), 16)))
+    return freeze(_build(DomainClassifier(spec, (0,), (64, 32), 16)))
 
 
 def load(folder: Path, spec: FeatureSpec) -> DomainClassifier:
@@ -70,7 +70,7 @@ def load(folder: Path, spec: FeatureSpec) -> DomainClassifier:
     classifier = _build(DomainClassifier(spec, saved["dominant"], saved["units"], saved["dim"]))
     keras.saving.load_weights(classifier, folder / WEIGHTS)
     classifier.better_than_chance = saved["better_than_chance"]
-    return _freeze(classifier)
+    return freeze(classifier)
 
 
 def _build(classifier: DomainClassifier) -> DomainClassifier:
@@ -78,7 +78,8 @@ def _build(classifier: DomainClassifier) -> DomainClassifier:
     return classifier
 
 
-def _freeze(classifier: DomainClassifier) -> DomainClassifier:
+def freeze(classifier: DomainClassifier) -> DomainClassifier:
+    """Return a built classifier as models hold it: no training moves it, or keeps copies of it."""
     classifier.trainable = False
     for weight in classifier.weights:
         store(weight)  # a training must not take it for running state and copy it at every step

@@ -110,8 +110,8 @@ def check(model: ModelSettings, learning: LearningSettings, has_classifier: bool
     """
     architecture = find("architectures", model.architecture)
     own_settings(architecture, model.settings)
-    for plugin in dict.fromkeys((*model.plugins, *model.plugin_settings)):
-        own_settings(find("plugins", plugin), model.plugin_settings.get(plugin, {}))
+    for name, values in model.plugin_settings.items():
+        own_settings(find("plugins", name), values)
     for entry in plugins_of(architecture.cls, model):
         entry.cls.check_classifier(has_classifier)
         own = own_settings(entry, model.plugin_settings.get(entry.name, {}))

@@ -69,8 +69,8 @@ def check_grid(config: Config) -> None:
     for key, values in config.tuning.grid.items():
         for value in values:
             try:
-                values_in_place = with_values(config.model, config.learning, {key: value})
-                check(*values_in_place, config.classifier is not None)
+                model, learning = with_values(config.model, config.learning, {key: value})
+                check(model, learning, config.classifier is not None)
             except (ValidationError, ValueError) as error:
                 fault = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
                 raise ConfigError(f"tuning.grid {key} cannot be {value!r}: {fault}") from None

@@ -57,5 +57,24 @@ def test_no_network_is_named_and_the_details_kept(checkout):
     assert "Could not reach the index" in (checkout / ".venv" / "setup.log").read_text()
 
 
+def test_an_activated_environment_is_left_alone(checkout):
+    fake(
+        checkout,
+        "python3.11",
+        'case "$*" in *"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python;; '
+        '*"-m pip"*) printf \'#!/bin/sh\\necho "$@" >> asked\\n\' > .venv/bin/uv;'
+        "chmod +x .venv/bin/uv;; esac",
+    )
+    environment = {
+        **os.environ,
+        "PATH": f"{checkout / 'bin'}:/usr/bin:/bin",
+        "PYTHON": "",
+        "VIRTUAL_ENV": "/other",
+    }
+    subprocess.run([checkout / ".ci" / "setup"], env=environment, check=True, capture_output=True)
+    asked = (checkout / "asked").read_text().splitlines()
+    assert len(asked) == 2 and all("--python .venv/bin/python" in line for line in asked)
+
+
 def test_the_lock_names_no_package_index():
     assert "://" not in (PROJECT / "requirements.lock").read_text()

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from models.layers.domain_means import follow
+
 
 @keras.saving.register_keras_serializable("mdr")
 class DomainFeatureExtraction(keras.layers.Layer):
@@ -53,15 +55,10 @@ class DomainFeatureExtraction(keras.layers.Layer):
         return v, seen, ops.take(v, domain, axis=0)
 
     def _moved(self, v, seen, u, domain):
-        rows = ops.segment_sum(ops.ones_like(u[:, 0]), domain, num_segments=self.n_domains)
-        pooled = ops.segment_sum(u, domain, num_segments=self.n_domains)
-        pooled = pooled / ops.expand_dims(ops.maximum(rows, 1.0), 1)
+        moved, there = follow(v, ops.expand_dims(seen, 1), u, domain, self.alpha)
         known = ops.arange(self.n_domains) < self.n_domains - 1
-        present = ops.logical_and(rows > 0, known)
-        decay = ops.expand_dims(self.alpha * seen, 1)  # nothing is kept of what was never there
-        moved = decay * v + (1 - decay) * pooled
-        v = ops.where(ops.expand_dims(present, 1), moved, v)
-        return v, ops.maximum(seen, ops.cast(present, seen.dtype))
+        v = ops.where(ops.expand_dims(known, 1), moved, v)
+        return v, ops.where(known, ops.squeeze(there, 1), seen)
 
     def compute_output_shape(self, u_shape, domain_shape=None):
         return (self.n_domains, u_shape[-1]), (self.n_domains,), tuple(u_shape)

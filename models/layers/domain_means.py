@@ -4,12 +4,30 @@ import keras
 from keras import ops
 
 
+def follow(means, seen, values, domain, momentum: float):
+    """Return running means after a batch, and which of them are there.
+
+    A domain's mean begins as that of its first batch; one that is absent from the batch keeps its own. The
+    gradient reaches the values, with a factor of 1 - momentum.
+
+    Args:
+        means: `(n_domains, width)`. seen: 1 where there is a mean, else 0, `(n_domains, 1)`. Both tensors:
+            JAX compiles `where` with a variable's old value.
+        values: `(batch, width)`. domain: indices `(batch,)`. momentum: share that a mean keeps.
+    """
+    n_domains = means.shape[0]
+    rows = ops.segment_sum(ops.ones_like(values[:, :1]), domain, num_segments=n_domains)
+    total = ops.segment_sum(values, domain, num_segments=n_domains)
+    kept = momentum * seen  # nothing is kept of what was never there
+    moved = kept * means + (1 - kept) * total / ops.maximum(rows, 1.0)
+    return ops.where(rows > 0, moved, means), ops.where(rows > 0, 1.0, seen)
+
+
 @keras.saving.register_keras_serializable("mdr")
 class DomainMeans(keras.layers.Layer):
     """m_d <- momentum * m_d + (1 - momentum) * (mean over the domain's rows in the batch).
 
-    A domain's mean begins as that of its first batch, so that it is never drawn towards zero; a domain that
-    is absent from a batch keeps its mean. No gradient flows through it.
+    See `follow`; no gradient flows through it.
 
     Args:
         n_domains: number of domains, the unknown one included.
@@ -32,13 +50,9 @@ class DomainMeans(keras.layers.Layer):
     def update(self, values, domain):
         """Let the means follow a batch: `(batch, width)`, of domains `(batch,)`."""
         values = ops.stop_gradient(ops.cast(values, "float32"))
-        rows = ops.segment_sum(ops.ones_like(values[:, :1]), domain, num_segments=self.n_domains)
-        total = ops.segment_sum(values, domain, num_segments=self.n_domains)
-        means, seen = self.means.value, self.seen.value  # JAX compiles `where` with a variable's old value
-        kept = self.momentum * seen
-        moved = kept * means + (1 - kept) * total / ops.maximum(rows, 1.0)
-        self.means.assign(ops.where(rows > 0, moved, means))
-        self.seen.assign(ops.where(rows > 0, 1.0, seen))
+        means, seen = follow(self.means.value, self.seen.value, values, domain, self.momentum)
+        self.means.assign(means)
+        self.seen.assign(seen)
 
     def get_config(self):
         config = {"n_domains": self.n_domains, "width": self.width, "momentum": self.momentum}

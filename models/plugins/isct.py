@@ -37,7 +37,9 @@ class ISCT(Plugin):
         super().__init__(settings, model, classifier)
         self.wants_pseudo = classifier.better_than_chance
         classes = len(classifier.classes)
-        self._weights = ConfidenceWeights(classes, settings.momentum, settings.n_sigma)
+        self._weights = ConfidenceWeights(
+            classes, settings.momentum, settings.n_sigma, name="confidence_weights"
+        )
         self._weights.build()
         model.confidence_weights = self._weights  # so that its state is the model's
 

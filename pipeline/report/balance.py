@@ -6,15 +6,13 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from pipeline.expert_masks import exported_epoch
-from pipeline.report.plots import BLUE, GREY, ORANGE, html
+from pipeline.report.plots import BLUE, GREY, NAMED, ORANGE, SHADES, height, html
 
-SHADES = [[0, "#FFFFFF"], [1, BLUE]]
 # The rest of Okabe and Ito's palette that is seen on white; each line has a dash of its own, too.
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 WORDS = {"complexity": "complexity (Eq. 17)", "specificity": "specificity (Eq. 18)"}
-NAMED, MOST = 60, 200  # domains of the heat map whose names fit, and domains at most
-ROW, TALL = 22, 900  # pixels of one row, and of all rows at most
+MOST = 200  # domains of the heat map
 
 
 def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -56,7 +54,7 @@ def attention(domains: dict[str, list[float]], fields: list[str]) -> str:
         colorbar={"orientation": "h", "thickness": 12, "y": 0, "yref": "container", "yanchor": "bottom"},
         hovertemplate="%{y}: %{z:.3f} of its attention on %{x}<extra></extra>",
     )
-    figure.update_layout(height=130 + min(ROW * max(len(names), 3), TALL))
+    figure.update_layout(height=130 + height(len(names)))
     axis = {"type": "category", "ticks": "", "fixedrange": True, "showline": False}
     figure.update_xaxes(**axis, side="top", automargin=True)
     figure.update_yaxes(**axis, autorange="reversed", showticklabels=few)

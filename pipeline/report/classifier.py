@@ -5,9 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from pipeline.report.plots import BLUE, GREY, MAX_LABELLED, ORANGE, html
-
-SHADES = [[0, "#ffffff"], [1, BLUE]]
+from pipeline.report.plots import GREY, MAX_LABELLED, ORANGE, SHADES, html
 
 
 def section(classifier: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -9,12 +9,10 @@ from scipy.cluster.hierarchy import dendrogram
 
 from pipeline import expert_masks
 from pipeline.expert_masks import Comparison, ExpertMasks, above_chosen
-from pipeline.report.plots import BLUE, GREY, ORANGE, html
+from pipeline.report.plots import BLUE, GREY, NAMED, ORANGE, height, html
 
 WHITE, PALE, LIGHT, DARK = "#FFFFFF", "#E8E8E8", "#A6CEE6", "#004A75"
-NAMED = 60  # with more rows, names would overlap: they are shown on hover
 LONG = 16  # letters of a name that a narrow screen has room for
-ROW, TALL = 22, 900  # pixels of one row, and of all rows at most
 
 
 def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -72,7 +70,7 @@ def overlap(compared: Comparison) -> str:
     rows = [len(names) - 0.5, -0.5]
     hidden = {"visible": False, "fixedrange": True}
     figure.update_layout(
-        height=70 + _height(len(names)),
+        height=70 + height(len(names)),
         xaxis={
             "type": "category",
             "domain": [0, 0.8],
@@ -113,7 +111,7 @@ def active(found: ExpertMasks, compared: Comparison) -> str:
     )
     levels = [f"level {number}" for number in range(1, len(middles) + 1)]
     figure.update_layout(
-        height=40 + _height(len(names)),
+        height=40 + height(len(names)),
         xaxis={"tickvals": middles, "ticktext": levels, "ticks": "", "side": "top", "fixedrange": True},
         yaxis=_names(names) | {"autorange": "reversed"},
     )
@@ -224,15 +222,11 @@ def losses(judged: dict[str, dict[str, Any]]) -> str:
         hovertemplate="%{y}: chosen with a log loss of %{customdata:.4f}<extra></extra>",
     )
     figure.update_layout(
-        height=110 + _height(len(names)),
+        height=110 + height(len(names)),
         xaxis={"title": "log loss above the chosen", "fixedrange": True},
         yaxis=_names(names) | {"range": [-0.7, len(names) - 0.3]},
     )
     return html(figure)
-
-
-def _height(rows: int) -> int:
-    return min(ROW * max(rows, 3), TALL)
 
 
 def _names(names: list[str]) -> dict[str, Any]:

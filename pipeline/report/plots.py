@@ -3,6 +3,9 @@
 import plotly.graph_objects as go
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palette
+SHADES = [[0, "#ffffff"], [1, BLUE]]  # of a share or a count
+NAMED = 60  # with more rows, names would overlap: they are shown on hover
+ROW, TALL = 22, 900  # pixels of one row, and of all rows at most
 MAX_LABELLED = 15  # columns of a heat map whose cells have room for their numbers
 CONFIG = {"displayModeBar": False, "responsive": True}
 
@@ -84,7 +87,7 @@ def augmented_rows(augmentation: dict) -> str:
         x=targets,
         y=sources,
         z=[[moved.get((source, target), 0) for target in targets] for source in sources],
-        colorscale=[[0, "#ffffff"], [1, BLUE]],
+        colorscale=SHADES,
         zmin=0,
         zmax=max(moved.values()),
         xgap=1,
@@ -97,6 +100,11 @@ def augmented_rows(augmentation: dict) -> str:
     figure.update_xaxes(title="to", type="category")
     figure.update_yaxes(title="from", type="category", autorange="reversed")
     return html(figure)
+
+
+def height(rows: int) -> int:
+    """Return the pixels that so many rows of names take."""
+    return min(ROW * max(rows, 3), TALL)
 
 
 def html(figure: go.Figure, top: int = 40, bottom: int = 50) -> str:

@@ -9,6 +9,7 @@ from keras import ops
 
 from models.architectures.base import create_model
 from models.columns import Columns
+from models.domain_classifier import freeze
 from models.features import FeatureSpec, InputField
 from models.layers.domain_classifier import DomainClassifier
 from models.registry import find
@@ -73,8 +74,7 @@ def small_classifier(spec: FeatureSpec = SPEC) -> DomainClassifier:
     """Return a frozen classifier to which the first domain is the dominant one."""
     classifier = DomainClassifier(spec, (0,), (4,), 4)
     classifier(make_inputs(2, spec))
-    classifier.trainable = False
-    return classifier
+    return freeze(classifier)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest_models import SPEC, make_columns, make_inputs, small_model, uncompiled
+from conftest_models import SPEC, make_columns, make_inputs, small_classifier, small_model, uncompiled
 from conftest_transformed import LOG, dense
 from example_artifacts import encode
 
@@ -114,7 +114,7 @@ def test_training_learns(name):
 
 @every
 def test_what_is_counted(name):
-    counted = describe(create_model(SPEC, ModelSettings(architecture=name)))
+    counted = describe(create_model(SPEC, ModelSettings(architecture=name), 0.0, small_classifier()))
     assert counted["parameters"] > counted["embedding_parameters"] > 0
     # FM alone is computed without a matrix product.
     assert (counted["multiply_adds"] == 0) == (name == "fm")

@@ -182,7 +182,8 @@ def run_elsewhere() -> dict:
         model, steps = build(architecture, 0.0, tuple(plugins))
         without_dropout(model)
         rng = np.random.default_rng(3)
-        for variable in model.trainable_variables:
+        frozen = model.classifier.weights if architecture == "ssctl" else []
+        for variable in (*model.trainable_variables, *frozen):
             variable.assign(rng.normal(scale=0.3, size=variable.shape))
         model.reached(1.0)
         losses = steps.train(chunk())

@@ -70,7 +70,7 @@ def test_columns_are_decoded_once_and_never_half_written(transformed, spec, tmp_
     monkeypatch.setattr(feeding, "_decode", None)  # a second decoding would fail
     assert load_columns(transformed.files["train"], spec, tmp_path / "cache").rows == 400
 
-    def dies(files, spec, folder):
+    def dies(files, spec, folder, extra):
         (folder / "0.npy").write_bytes(b"half")
         raise KeyboardInterrupt
 

@@ -55,6 +55,7 @@ def test_p_of_the_pass_is_p_of_the_exported_model_whose_moments_are_those_of_the
     export(model, transformed.output, LOG, tmp_path / "model")
 
     loaded = tf.saved_model.load(str(tmp_path / "model"))
+    print([v.name for v in loaded.variables])
     for own, before in (("mu", 1 / 2), ("variance", 1.0)):
         [exported] = (v for v in loaded.variables if v.name == f"confidence_weights/{own}:0")
         assert exported.numpy() == getattr(model.confidence_weights, own).numpy() != before

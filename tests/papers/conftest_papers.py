@@ -12,6 +12,16 @@ SPEC = FeatureSpec(
     domains=("news", "sport"),
 )
 ROWS = 8
+# For architectures that tell feature groups apart.
+GROUPED_SPEC = FeatureSpec(
+    fields=(
+        InputField(name="user", kind="categorical", size=9),
+        InputField(name="x", kind="numeric"),
+        InputField(name="item", kind="categorical", size=7, group="context"),
+    ),
+    domain="channel",
+    domains=("news", "sport"),
+)
 
 
 def make_inputs():
@@ -42,3 +52,11 @@ def tower(layer, x, domain):
     """h_d(x): the tower of each row's domain."""
     k1, b1, k2, b2 = (weight.numpy() for weight in layer.weights)
     return np.array([(relu(x[i] @ k1[d] + b1[d]) @ k2[d] + b2[d])[0] for i, d in enumerate(domain)])
+
+
+def random_weights(layer, scale=0.5):
+    """Give every weight of a layer or model its own random value; return it."""
+    rng = np.random.default_rng(3)
+    for weight in layer.trainable_variables:
+        weight.assign(rng.normal(scale=scale, size=weight.shape))
+    return layer

@@ -2,20 +2,11 @@
 
 import numpy as np
 import pytest
+from conftest_papers import GROUPED_SPEC
 
 from models.architectures.base import create_model
-from models.features import FeatureSpec, InputField
 from models.settings import ModelSettings
 
-SPEC = FeatureSpec(
-    fields=(
-        InputField(name="user", kind="categorical", size=9),
-        InputField(name="x", kind="numeric"),
-        InputField(name="item", kind="categorical", size=7, group="context"),
-    ),
-    domain="channel",
-    domains=("news", "sport"),
-)
 ROWS, FIELDS, DIM = 9, 3, 4
 DOMAIN = np.array([0, 1, 2, 2, 1, 0, 2, 0, 0], "int32")  # the unknown domain, 2, among them
 
@@ -33,7 +24,9 @@ def inputs():
 
 def build(architecture, **settings):
     """Build a small model, give every weight and running moment its own random value, and return it."""
-    model = create_model(SPEC, ModelSettings(architecture=architecture, settings=settings, embedding_dim=DIM))
+    model = create_model(
+        GROUPED_SPEC, ModelSettings(architecture=architecture, settings=settings, embedding_dim=DIM)
+    )
     rng = np.random.default_rng(2)
     for weight in model.trainable_variables:
         weight.assign(rng.normal(scale=0.7, size=weight.shape))
@@ -169,7 +162,7 @@ def test_adi(inputs):
 
 
 def test_running_moments_are_learned_in_training_and_used_afterwards(inputs):
-    model = create_model(SPEC, ModelSettings(architecture="star", embedding_dim=DIM))
+    model = create_model(GROUPED_SPEC, ModelSettings(architecture="star", embedding_dim=DIM))
     before = np.array(model(inputs))
     fields = model.embedding(inputs).numpy()[:, :-1].reshape(ROWS, -1)
     model(inputs, training=True)

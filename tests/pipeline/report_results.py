@@ -15,6 +15,21 @@ CONFIG = {
     "split": {"by": "random"},
 }
 
+# Chromium's window is never narrower than 500 pixels: a frame is as narrow as a phone.
+_FRAME = """<body><iframe src="report.html" width="400" height="3000"></iframe>
+<script>onmessage = said => { document.body.append(said.data) }</script></body>"""
+_TELL = """<script>addEventListener("load", () => setTimeout(() => {
+  const page = document.documentElement, plots = document.querySelectorAll(".js-plotly-plot").length
+  parent.postMessage(`${plots} plots, ${page.scrollWidth - page.clientWidth} pixels too wide`, "*")
+}, 500))</script></body>"""
+
+
+def on_a_phone(page, folder, browser):
+    """Open a page at a phone's width; return what it says of its plots and its width, and the console."""
+    (folder / "report.html").write_text(page.replace("</body>", _TELL))
+    (folder / "frame.html").write_text(_FRAME)
+    return browser(folder / "frame.html", 500)
+
 
 def metrics_of(rows=3000, baseline=True, crossing=None, seed=0):
     """The evaluator's figures of random rows in the domains a, b and c, the last with one class only."""

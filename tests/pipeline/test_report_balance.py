@@ -1,7 +1,7 @@
 """What D3 found, in the report: attention of the exported epoch, weights over epochs, and the page."""
 
 import pytest
-from report_results import results_of
+from report_results import on_a_phone, results_of
 
 from pipeline.report.balance import attention, section, weights
 from pipeline.report.page import write_page
@@ -65,12 +65,6 @@ def test_names_are_escaped():
     assert "<b>x" not in weights([epoch(1, 0.6, **{odd: domain()})], "complexity", 1)
 
 
-FRAME = """<body><iframe src="report.html" width="400" height="3000"></iframe>
-<script>onmessage = said => { document.body.append(said.data) }</script></body>"""
-TELL = """<script>addEventListener("load", () => setTimeout(() => {
-  const page = document.documentElement, plots = document.querySelectorAll(".js-plotly-plot").length
-  parent.postMessage(`${plots} plots, ${page.scrollWidth - page.clientWidth} pixels too wide`, "*")
-}, 500))</script></body>"""
 MANY = {f"A domain with a long name & number {i}": domain(specificity=0.5 + i / 30) for i in range(30)}
 
 
@@ -78,8 +72,6 @@ MANY = {f"A domain with a long name & number {i}": domain(specificity=0.5 + i / 
 @pytest.mark.parametrize("domains", [{"a": domain()}, MANY], ids=["one domain", "30 domains"])
 def test_the_page_draws_every_plot_and_does_not_scroll_sideways(domains, tmp_path, browser):
     page = page_of([epoch(1, 0.6, **domains), epoch(2, 0.7, on=True, **domains)], tmp_path)
-    (tmp_path / "report.html").write_text(page.replace("</body>", TELL))
-    (tmp_path / "frame.html").write_text(FRAME)
-    dom, console = browser(tmp_path / "frame.html", 500)
+    dom, console = on_a_phone(page, tmp_path, browser)
     assert console == []
     assert "5 plots, 0 pixels too wide" in dom

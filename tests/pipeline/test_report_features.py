@@ -6,8 +6,7 @@ from base64 import b64decode
 
 import numpy as np
 import pytest
-from report_results import results_of
-from test_report_masks import FRAME, TELL
+from report_results import on_a_phone, results_of
 
 from pipeline.report.features import MANY, flattened, section
 from pipeline.report.page import write_page
@@ -128,8 +127,6 @@ def test_names_are_escaped(tmp_path):
 @pytest.mark.parametrize("count", [3, 200])
 def test_the_page_draws_the_plot_and_does_not_scroll_sideways(count, tmp_path, browser):
     page = page_of([epoch(1, 0.6, drawn(count))], tmp_path)
-    (tmp_path / "report.html").write_text(page.replace("</body>", TELL))
-    (tmp_path / "frame.html").write_text(FRAME)
-    dom, console = browser(tmp_path / "frame.html", 500)
+    dom, console = on_a_phone(page, tmp_path, browser)
     assert console == []
     assert "3 plots, 0 pixels too wide" in dom

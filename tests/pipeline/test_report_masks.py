@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from report_results import results_of
+from report_results import on_a_phone, results_of
 
 from models.masks import MaskSpace
 from pipeline.expert_masks import MOST, Comparison, above_chosen, exported_epoch, overlap_ratios, read
@@ -181,22 +181,11 @@ CASES = {
 }
 
 
-# Chromium's window is never narrower than 500 pixels: a frame is as narrow as a phone.
-FRAME = """<body><iframe src="report.html" width="400" height="3000"></iframe>
-<script>onmessage = said => { document.body.append(said.data) }</script></body>"""
-TELL = """<script>addEventListener("load", () => setTimeout(() => {
-  const page = document.documentElement, plots = document.querySelectorAll(".js-plotly-plot").length
-  parent.postMessage(`${plots} plots, ${page.scrollWidth - page.clientWidth} pixels too wide`, "*")
-}, 500))</script></body>"""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_page_draws_every_plot_and_does_not_scroll_sideways(case, tmp_path, browser):
     history, plots = CASES[case]
     page = page_of(history, tmp_path)
-    (tmp_path / "report.html").write_text(page.replace("</body>", TELL))
-    (tmp_path / "frame.html").write_text(FRAME)
-    dom, console = browser(tmp_path / "frame.html", 500)
+    dom, console = on_a_phone(page, tmp_path, browser)
     assert console == []
     assert f"{plots} plots, 0 pixels too wide" in dom
