@@ -14,6 +14,7 @@ help:  ## List the commands
 demo: .venv/ready  ## Sample logs in, a gated and pushed model and a report out (under five minutes)
 	@$(MDR) sample --out $(DEMO)/sample
 	@$(MDR) run --config $(DEMO)/sample/config.yaml --out $(DEMO)/run
+	@[ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] || $(MDR) report --run $(DEMO)/run --open
 
 test: .venv/ready  ## Lint and all tests (under ten minutes on two cores)
 	@.venv/bin/ruff check .

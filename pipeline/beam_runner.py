@@ -5,6 +5,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.beam import beam_dag_runner
 
 from pipeline.lineage import node_runs
+from pipeline.memory import PeakMemory
 from schema import progress
 
 
@@ -14,7 +15,8 @@ class ReportingNode(beam_dag_runner.PipelineNodeAsDoFn):
     def _run_node(self) -> None:
         progress.report(self._node_id, state="running")
         try:
-            super()._run_node()
+            with PeakMemory() as memory:
+                super()._run_node()
         except Exception as error:
             progress.report(self._node_id, state="failed", error=innermost_message(error))
             raise
@@ -25,7 +27,7 @@ class ReportingNode(beam_dag_runner.PipelineNodeAsDoFn):
         if state not in ("complete", "cached"):  # TFX publishes an unresolved input without raising
             progress.report(self._node_id, state="failed", error="its inputs could not be resolved.")
             raise RuntimeError(f"{self._node_id} did not run: its inputs could not be resolved.")
-        progress.report(self._node_id, state=state, rows=done["rows"])
+        progress.report(self._node_id, state=state, rows=done["rows"], peak_mib=round(memory.mib))
 
 
 class ReportingBeamDagRunner(beam_dag_runner.BeamDagRunner):

@@ -107,6 +107,7 @@ def tune(config: ConfigName, out: Out, overrides: Overrides = None) -> None:
 def report(
     run: Annotated[Path, typer.Option("--run", help="Folder of a run (its --out).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures for machines.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Show how good the model of a run is in every domain."""
     from pipeline.report.page import write_page
@@ -121,6 +122,31 @@ def report(
     else:
         write_page(results, folder.report)
         print_summary(results, folder, console)
+    if show:
+        typer.launch(str(folder.report))
+
+
+@app.command()
+def bless(
+    run: Annotated[Path, typer.Option("--run", help="Folder of a run whose gate said no (its --out).")],
+    why: Annotated[str, typer.Option("--why", help="The reason; it is kept with the version.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Push although rules failed.")] = False,
+) -> None:
+    """Push a model that the gate held back; who did it and why is recorded."""
+    from pipeline.bless import bless as push_held_back
+    from pipeline.report.page import write_page
+    from pipeline.report.terminal import verdict_lines
+    from pipeline.results import load_results
+    from pipeline.run_folder import RunFolder
+
+    folder = RunFolder(run.absolute())
+    if not force:
+        console.print(*verdict_lines(load_results(folder)), sep="\n", highlight=False)
+        console.print('to push it nonetheless: --force --why "..."', highlight=False, markup=False)
+        raise typer.Exit(GATE_FAILED)
+    pushed = push_held_back(folder, why)
+    write_page(load_results(folder), folder.report)
+    console.print(f"[yellow]![/] pushed against the gate: {pushed.folder}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -71,6 +71,31 @@ def last_run_id(store: MetadataStore) -> str | None:
     return max(contexts, key=lambda context: context.id).name if contexts else None
 
 
+def earlier_output(store: MetadataStore, component: str, key: str, uri: str) -> str | None:
+    """Return the place of the newest artifact that a component made before the one at `uri`; None without."""
+    made: dict[str, int] = {}
+    for kind in store.get_execution_types():
+        if _node_id(kind.name) != component:
+            continue
+        executions = store.get_executions_by_type(kind.name)
+        complete = [e.id for e in executions if e.last_known_state == mlmd.Execution.COMPLETE]
+        events = store.get_events_by_execution_ids(complete) if complete else []
+        outputs = [
+            e.artifact_id for e in events if e.type == mlmd.Event.OUTPUT and e.path.steps[0].key == key
+        ]
+        made |= {artifact.uri: artifact.id for artifact in store.get_artifacts_by_id(outputs)}
+    before = [place for place, number in made.items() if number < made.get(uri, 0)]
+    return max(before, key=made.get) if before else None
+
+
+def set_property(store: MetadataStore, uri: str, name: str, text: str) -> None:
+    """Write a custom property onto the artifacts at a place."""
+    artifacts = store.get_artifacts_by_uri(uri)
+    for artifact in artifacts:
+        artifact.custom_properties[name].string_value = text
+    store.put_artifacts(artifacts)
+
+
 def close_killed_executions(store: MetadataStore) -> int:
     """Mark executions that a killed run left open as failed, so that they do not look alive.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline import config as configs
 from pipeline.run_folder import RunFolder, read_json, write_whole
+from pipeline.source import code_version
 
 
 def main(folder: RunFolder) -> int:
@@ -37,6 +38,7 @@ def main(folder: RunFolder) -> int:
 
     from models.registry import check
     from pipeline.beam_runner import ReportingBeamDagRunner, innermost_message
+    from pipeline.data_summary import summarize
     from pipeline.graph import Launch, create_components
     from pipeline.lineage import close_killed_executions, last_run_id, node_runs, open_store
 
@@ -67,16 +69,27 @@ def main(folder: RunFolder) -> int:
     ended = datetime.datetime.now(datetime.UTC)
     store = open_store(folder.metadata)
     run_id = last_run_id(store)
+    components = node_runs(store, run_id) if run_id else {}
+    for name, mib in _peaks(folder).items():
+        components.get(name, {})["peak_mib"] = mib
     record = {
         "name": config.name,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round((ended - started).total_seconds(), 1),
         "error": error,
         "launch": vars(launch),
-        "components": node_runs(store, run_id) if run_id else {},
+        "code": code_version("models", "components"),
+        "data": None if error else summarize(store, components, config.log.domain),
+        "components": components,
     }
     write_whole(folder.record, json.dumps(record, indent=1))
     return 0 if error is None else 1
+
+
+def _peaks(folder: RunFolder) -> dict[str, int]:
+    """Return the peak memory in MiB that the components of this run reported."""
+    lines = map(json.loads, folder.progress.read_text(encoding="utf-8").splitlines())
+    return {line["component"]: line["peak_mib"] for line in lines if "peak_mib" in line}
 
 
 def end_with_parent(parent: int, poll_seconds: float = 0.5) -> None:

@@ -51,8 +51,15 @@ class Results:
         return bool(self.verdict["blessed"])
 
     @property
+    def forced(self) -> dict[str, str] | None:
+        """Who pushed a model that the gate held back, why and when (pipeline/bless.py); None for nobody."""
+        return self.verdict.get("forced")
+
+    @property
     def pushed_to(self) -> str | None:
         """Folder of the pushed version; None when nothing was pushed."""
+        if self.forced:
+            return self.forced["folder"]
         pushed = self._properties("ModelPusher", "pushed_model")
         return pushed.get("pushed_destination") or None if pushed.get("pushed") else None
 

@@ -55,10 +55,11 @@ def figures(measured: Mapping[str, Slices], settings: EvaluationSettings) -> dic
     Returns:
         Of the candidate, and under `baseline` of the baseline or None: `overall`, `domains` by name, and
         `crossings` by name, domain and value. Each slice has the metrics (None where undefined), `rows`,
-        `positives`, `status`, and `intervals` by metric, `[low, high]`; `overall` has the AUCs over domains,
-        too, and `worst_domain`. Under `changes`, None without a baseline: candidate minus baseline for
-        `overall` and `domains`, each metric's `value`, `error`, `df`, `low` and `high`, the rows being the
-        same.
+        `positives`, `status`, and `intervals` by metric, `[low, high]`; all but crossings have the points of
+        their calibration `curve` as rows, mean prediction and click rate; `overall` has the AUCs over
+        domains, too, and `worst_domain`. Under `changes`, None without a baseline: candidate minus baseline
+        for `overall` and `domains`, each metric's `value`, `error`, `df`, `low` and `high`, the rows being
+        the same.
     """
     found = {name: _of_model(slices, settings) for name, slices in measured.items()}
     changes = changed(measured[CANDIDATE], measured[BASELINE], settings) if BASELINE in measured else None
@@ -117,9 +118,9 @@ def _of_model(slices: Slices, settings: EvaluationSettings) -> dict[str, Any]:
             (_, domain), (crossing, value) = name
             found["crossings"].setdefault(crossing, {}).setdefault(domain, {})[value] = measured
         elif name:
-            found["domains"][name[0][1]] = measured
+            found["domains"][name[0][1]] = measured | {"curve": _curve(one)}
         else:
-            found["overall"] = measured
+            found["overall"] = measured | {"curve": _curve(one)}
     overall = found["overall"]
     present = slices[()]["rows"] > 0
     for metric, values in over_domains_of(slices, settings).items():
@@ -138,6 +139,11 @@ def _slice(one: Mapping[str, np.ndarray], settings: EvaluationSettings) -> dict[
         values = one[metric] if metric in known else UNDEFINED
         _put(figures, metric, estimate(values, one["rows"] > 0, settings.confidence))
     return figures
+
+
+def _curve(one: Mapping[str, np.ndarray]) -> list[list[float]]:
+    points = one["curve"].reshape(-1, 3)
+    return points[points[:, 0] > 0].tolist()
 
 
 def _metrics(one: Mapping[str, np.ndarray], settings: EvaluationSettings) -> set[str]:

@@ -13,7 +13,7 @@ import tfx  # noqa: F401 - first: it stands in for a part of tfx-bsl that TFMA i
 import tensorflow_model_analysis as tfma
 
 from components.domain_evaluator.jackknife import estimate
-from components.domain_evaluator.measures import METRICS, measures
+from components.domain_evaluator.measures import METRICS, curves, measures
 from components.domain_evaluator.rows import (
     USER,
     ReadRows,
@@ -34,12 +34,14 @@ class Measured(NamedTuple):
 
     Attributes:
         slice: column and value of each part, such as `(("channel", "news"), ("day", "2026-01-31"))`.
-        counts: rows and positives by group of users, `(groups, 2)`. values: see `measures`.
+        counts: rows and positives by group of users, `(groups, 2)`.
+        values: see `measures`. curves: see `curves`.
     """
 
     slice: tuple[tuple[str, str], ...]
     counts: np.ndarray
     values: np.ndarray
+    curves: np.ndarray
 
 
 class MeasureRows(beam.PTransform):
@@ -74,7 +76,7 @@ class MeasureRows(beam.PTransform):
             | "OfUsers" >> beam.CoGroupByKey()
             | "Sketch" >> beam.FlatMap(_sketches, self._log.domain, self._crossings)
             | "AddUp" >> beam.CombinePerKey(add_up)
-            | "Measure" >> beam.Map(lambda pair: Measured(pair[0], pair[1].counts, measures(pair[1])))
+            | "Measure" >> beam.MapTuple(lambda name, s: Measured(name, s.counts, measures(s), curves(s)))
         )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from components.domain_evaluator.sketch import BUCKETS, GROUPS, Sketch, prediction_of
 
 METRICS = ("auc", "pr_auc", "logloss", "calibration", "ece", "gauc")
+POINTS = 10  # of a calibration curve
 BINS = 10  # of the prediction, in the expected calibration error
 
 
@@ -23,6 +24,29 @@ def measures(sketch: Sketch) -> np.ndarray:
     counts = _left_out(sketch.counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.stack([_of_model(sketch, counts, model) for model in range(len(sketch.places))])
+
+
+def curves(sketch: Sketch) -> np.ndarray:
+    """Return the calibration curve of every model, `(M, POINTS, 3)`.
+
+    Sorted by prediction and cut into `POINTS` bins of about as many rows each: rows, mean prediction, click
+    rate; the last two are NaN in a bin without rows.
+    """
+    return np.stack([_curve(sketch, model) for model in range(len(sketch.places))])
+
+
+def _curve(sketch: Sketch, model: int) -> np.ndarray:
+    bucket, where = np.unique(sketch.places[model] % BUCKETS, return_inverse=True)
+    rows = np.bincount(where, sketch.clicks[model].sum(axis=1))
+    positives = np.bincount(where, sketch.clicks[model][:, 1])
+    middle = (np.cumsum(rows) - rows / 2) / rows.sum()
+    bins = np.minimum((middle * POINTS).astype(int), POINTS - 1)
+    total, predicted, clicked = (
+        np.bincount(bins, values, minlength=POINTS)
+        for values in (rows, rows * prediction_of(bucket), positives)
+    )
+    with np.errstate(invalid="ignore"):
+        return np.stack([total, predicted / total, clicked / total], axis=1)
 
 
 def _of_model(sketch: Sketch, counts: np.ndarray, model: int) -> np.ndarray:

@@ -22,8 +22,20 @@ SCHEMA = pa.schema(
         ("rows", pa.list_(pa.int64())),  # by group of users
         ("positives", pa.list_(pa.int64())),
         *((metric, pa.list_(pa.float64())) for metric in METRICS),  # over all rows, then without each group
+        ("curve", pa.list_(pa.float64())),  # rows, prediction and click rate, bin by bin
     ]
 )
+
+
+def as_columns(counts: np.ndarray, values: np.ndarray, curve: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what the file has of one slice and model.
+
+    Args:
+        counts: rows and positives by group of users, `(GROUPS, 2)`.
+        values, curve: of the model, see `measures` and `curves`.
+    """
+    named = dict(zip(METRICS, values, strict=True))
+    return {"rows": counts[:, 0], "positives": counts[:, 1], **named, "curve": curve.ravel()}
 
 
 @beam.ptransform_fn
@@ -41,12 +53,10 @@ def _write(measured: list, models: list[str], folder: str) -> None:
         {
             "slice": json.dumps(one.slice),
             "model": model,
-            "rows": one.counts[:, 0],
-            "positives": one.counts[:, 1],
-            **dict(zip(METRICS, values, strict=True)),
+            **as_columns(one.counts, values, curve),
         }
         for one in sorted(measured, key=lambda one: one.slice)
-        for model, values in zip(models, one.values, strict=True)
+        for model, values, curve in zip(models, one.values, one.curves, strict=True)
     ]
     os.makedirs(folder, exist_ok=True)
     beside = os.path.join(folder, f".{FILE}")

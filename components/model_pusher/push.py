@@ -41,7 +41,7 @@ class Pushed:
     new: bool
 
 
-def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
+def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, str] | None = None) -> Pushed:
     """Make a SavedModel the newest version of a push target.
 
     It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
@@ -51,6 +51,7 @@ def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
         model: the SavedModel.
         settings: the target, and how many versions stay.
         run_key: of the run that pushes.
+        forced: who pushes a model that the gate held back, why and when; kept with the version.
 
     Raises:
         PushError: the target cannot be written, or the copy does not answer like the original.
@@ -59,12 +60,14 @@ def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / ".lock", timeout=LOCK_SECONDS):
-            return _push_locked(model, target, settings, run_key)
+            return _push_locked(model, target, settings, run_key, forced)
     except OSError as error:
         raise PushError(f"cannot push to {target}: {error.strerror or error}.") from error
 
 
-def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str) -> Pushed:
+def _push_locked(
+    model: Path, target: Path, settings: PushSettings, run_key: str, forced: dict[str, str] | None
+) -> Pushed:
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
     there = versions(target)
@@ -77,6 +80,7 @@ def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str
         compare_answers(model, staged)
         number = 1 + max([_highest(target), *(version.number for version in there)])
         pushed = {"version": number, "run_key": run_key, "fingerprint": fingerprint, "pushed_at": time.time()}
+        pushed |= {"forced": forced} if forced else {}
         (staged / PUSH_FILE).parent.mkdir(exist_ok=True)
         (staged / PUSH_FILE).write_text(json.dumps(pushed, indent=1), encoding="utf-8")
         _flush(staged)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from components.domain_evaluator.figures import BASELINE, CANDIDATE, figures
-from components.domain_evaluator.measures import METRICS, measures
+from components.domain_evaluator.measures import curves, measures
+from components.domain_evaluator.replicates import as_columns
 from components.domain_evaluator.settings import EvaluationSettings
 from components.domain_evaluator.sketch import add_up, sketch_slices
 from components.domain_gate.losses import losses
@@ -100,9 +101,8 @@ def _judged(random: np.random.Generator, domains: int, rows: int, noise: float, 
     sketches[()] = add_up(sketches.values())
     slices: dict[str, dict] = {CANDIDATE: {}, BASELINE: {}}
     for key, sketch in sketches.items():
-        counts = {"rows": sketch.counts[:, 0], "positives": sketch.counts[:, 1]}
-        for model, values in zip(slices, measures(sketch), strict=True):
-            slices[model][key] = counts | dict(zip(METRICS, values, strict=True))
+        for model, *of_model in zip(slices, measures(sketch), curves(sketch), strict=True):
+            slices[model][key] = as_columns(sketch.counts, *of_model)
     return losses(figures(slices, EvaluationSettings()), change)
 
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from pipeline.report import balance, classifier, domains, features, masks, plots
+from pipeline.report import balance, classifier, data, domains, features, masks, plots
 from pipeline.results import Results
 from pipeline.run_folder import write_whole
 
@@ -35,6 +36,9 @@ def write_page(results: Results, path: Path) -> None:
         lines=domains.lines(results.metrics),
         words=domains.WORDS,
         crossings=domains.crossings(results.metrics),
+        data=data.section(results),
+        calibration=Markup(plots.calibration(results.metrics)),
+        config=yaml.safe_dump(results.config.model_dump(mode="json"), sort_keys=False),
         domain_auc=Markup(plots.domain_auc(results.metrics)),
         augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
         classifier=classifier.section(results.classifier),

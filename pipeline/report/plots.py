@@ -6,6 +6,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#888888"  # of Okabe and Ito's palet
 SHADES = [[0, "#ffffff"], [1, BLUE]]  # of a share or a count
 NAMED = 60  # with more rows, names would overlap: they are shown on hover
 ROW, TALL = 22, 900  # pixels of one row, and of all rows at most
+CURVES = 12  # calibration curves of domains
 MAX_LABELLED = 15  # columns of a heat map whose cells have room for their numbers
 CONFIG = {"displayModeBar": False, "responsive": True}
 
@@ -53,6 +54,35 @@ def _reach(figures: list[dict]) -> dict:
         "thickness": 1,
         "width": 3,
     }
+
+
+def calibration(metrics: dict) -> str:
+    """Return the calibration curves of all rows and of the largest domains as an HTML fragment."""
+    domains = {name: one for name, one in metrics["domains"].items() if one["status"] == "ok"}
+    shown = sorted(domains, key=lambda name: -domains[name]["rows"])[:CURVES]
+    worst = max(domains, key=lambda name: domains[name]["ece"], default=None)
+    if worst and worst not in shown:
+        shown.append(worst)
+    figure, end = go.Figure(), 0.0
+    for name in (None, *shown):
+        rows, predicted, clicked = zip(*(domains[name] if name else metrics["overall"])["curve"], strict=True)
+        end = max(end, *predicted, *clicked)
+        figure.add_scatter(
+            x=predicted,
+            y=clicked,
+            customdata=rows,
+            name=name or "all rows",
+            mode="lines+markers",
+            line={"color": ORANGE if name else BLUE} if name in (None, worst) else {},
+            visible=True if name in (None, worst) else "legendonly",
+            hovertemplate="%{fullData.name}: %{x:.4f} predicted, %{y:.4f} clicked, %{customdata:,} rows"
+            "<extra></extra>",
+        )
+    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": GREY, "dash": "dot", "width": 1})
+    figure.update_layout(height=420, xaxis_title="mean prediction", yaxis_title="click rate")
+    figure.update_xaxes(range=[0, 1.05 * end])
+    figure.update_yaxes(range=[0, 1.05 * end])
+    return html(figure)
 
 
 def training(history: list[dict]) -> str:

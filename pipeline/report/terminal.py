@@ -1,6 +1,7 @@
 """The short form of the report, for the terminal."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.report.domains import Line, lines
@@ -37,14 +38,23 @@ def verdict_lines(results: Results) -> list[str]:
     rules = results.verdict["rules"]
     failed = [rule for rule in rules if rule["verdict"] == "fail"]
     few = sorted({rule["domain"] for rule in rules if rule["verdict"] == "too few" and rule.get("domain")})
-    lines = [f"[red]✗ {rule['text']}[/]" for rule in failed]
+    lines = [f"[red]✗ {escape(rule['text'])}[/]" for rule in failed]
     if few:
-        lines.append(f"[dim]too few rows to judge: {', '.join(few)}[/]")
+        lines.append(f"[dim]too few rows to judge: {escape(', '.join(few))}[/]")
     if results.blessed:
         lines.append(f"[green]✓ blessed: {len(rules) - len(failed)} rules passed or not applicable[/]")
     else:
-        lines.append(f"[red]✗ not blessed: {len(failed)} of {len(rules)} rules failed; nothing was pushed[/]")
+        pushed = "pushed by force" if results.forced else "nothing was pushed"
+        lines.append(f"[red]✗ not blessed: {len(failed)} of {len(rules)} rules failed; {pushed}[/]")
+    if results.forced:
+        lines.append(f"[yellow]! {escape(forced_text(results.forced))}[/]")
     return lines
+
+
+def forced_text(forced: dict[str, str]) -> str:
+    """Return who pushed a model against the gate, why and when, as one sentence."""
+    who = f"{forced['by']}, {forced['at']}"
+    return f"pushed against the gate as version {forced['version']} by {who}: {forced['why']}"
 
 
 def _cells(line: Line) -> list[str]:

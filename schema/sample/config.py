@@ -24,6 +24,8 @@ log:
     hour: {{group: context}}
 split:
   by: time
+evaluation:
+  crossings: [new_user, item_popularity, device]
 """
 
 

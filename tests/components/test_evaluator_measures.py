@@ -8,7 +8,7 @@ from scipy.stats import t
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
 from components.domain_evaluator.jackknife import Estimate, estimate, p_above
-from components.domain_evaluator.measures import BINS, METRICS, measures
+from components.domain_evaluator.measures import BINS, METRICS, POINTS, curves, measures
 from components.domain_evaluator.sketch import GROUPS, add_up, sketch_slices
 
 
@@ -55,6 +55,24 @@ def test_figures_are_those_of_scikit_learn_with_and_without_each_group_of_users(
             wanted = expected(label[kept], predictions[model][kept], user[kept])
             for metric, values in zip(METRICS, found[model], strict=True):
                 assert values[place] == pytest.approx(wanted[metric], abs=1e-4), (metric, group, model)
+
+
+def test_calibration_curves_hold_tenths_of_the_rows_by_prediction():
+    label, predictions, user = make_rows(20_000, 0, rate=0.03)
+    found = curves(sketch_of(label, predictions, user))
+    assert found.shape == (2, POINTS, 3)
+    for p, curve in zip(predictions, found, strict=True):
+        assert curve[:, 0].sum() == len(p)
+        for part, (rows, predicted, clicked) in zip(
+            np.array_split(np.argsort(p), POINTS), curve, strict=True
+        ):
+            assert rows == pytest.approx(len(part), abs=5)
+            assert predicted == pytest.approx(p[part].mean(), rel=1e-3)
+            assert clicked == pytest.approx(label[part].mean(), abs=3e-3)
+    [constant] = curves(sketch_of(label, np.full((1, len(label)), 0.2), user))
+    assert constant[constant[:, 0] > 0] == pytest.approx(
+        np.array([[len(label), 0.2, label.mean()]]), rel=1e-4
+    )
 
 
 @settings(max_examples=50, deadline=None)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from components.domain_evaluator.figures import figures
-from components.domain_evaluator.measures import METRICS, measures
+from components.domain_evaluator.measures import curves, measures
+from components.domain_evaluator.replicates import as_columns
 from components.domain_evaluator.settings import EvaluationSettings
 from components.domain_evaluator.sketch import sketch_slices
 from pipeline.config import Config
@@ -58,9 +59,8 @@ def replicates_of(rows=3000, crossing=None, seed=0):
     for key, kept in masks.items():
         p = 1 / (1 + np.exp(-(odds + wrong)[:, kept]))
         [(_, sketch)] = sketch_slices(np.zeros(kept.sum(), int), label[kept], p, user[kept])
-        counts = {"rows": sketch.counts[:, 0], "positives": sketch.counts[:, 1]}
-        for name, values in zip(measured, measures(sketch), strict=True):
-            measured[name][key] = counts | dict(zip(METRICS, values, strict=True))
+        for name, *of_model in zip(measured, measures(sketch), curves(sketch), strict=True):
+            measured[name][key] = as_columns(sketch.counts, *of_model)
     return measured
 
 
@@ -69,6 +69,8 @@ def results_of(history, metrics=None):
     component = {"state": "ran", "seconds": 1.0, "rows": 9, "outputs": {"examples": {"properties": ingest}}}
     record = {
         "started": "today",
+        "code": "c",
+        "data": None,
         "launch": {"fingerprint": "f", "run_key": "k", "baseline": None},
         "components": {
             "LogExampleGen": component,

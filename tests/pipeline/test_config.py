@@ -48,6 +48,23 @@ def test_set_overrides_one_key_and_reads_yaml(write):
     assert config.log.features["price"].scale == "buckets"
 
 
+@pytest.mark.parametrize(
+    ("crossing", "words"),
+    [
+        ("user_idd", "Did you mean 'user_id'?"),
+        ("price", "it may have: new_user, item_popularity, day, user_id."),  # a number has no values to list
+        ("new_user", "log.user is not set"),
+        ("item_popularity", "log.item is not set"),
+        ("day", "log.time is not set"),
+    ],
+)
+def test_a_crossing_that_the_log_has_not_is_named(write, crossing, words):
+    with pytest.raises(ConfigError) as error:
+        load(write(evaluation={"crossings": [crossing]}))
+    assert f"evaluation.crossings has '{crossing}'" in str(error.value) and words in str(error.value)
+    assert load(write(evaluation={"crossings": ["user_id"]})).evaluation.crossings == ("user_id",)
+
+
 def test_path_given_by_set_is_relative_to_the_working_directory(write, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
