@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from components.domain_gate.component import VERDICT_FILE
+from components.domain_gate.settings import VERDICT_FILE
 from components.model_pusher.push import Pushed, push
 from components.model_pusher.settings import PushSettings
 from pipeline.lineage import open_store, set_property

@@ -133,7 +133,6 @@ def bless(
     force: Annotated[bool, typer.Option("--force", help="Push although rules failed.")] = False,
 ) -> None:
     """Push a model that the gate held back; who did it and why is recorded."""
-    from pipeline.bless import bless as push_held_back
     from pipeline.report.page import write_page
     from pipeline.report.terminal import verdict_lines
     from pipeline.results import load_results
@@ -144,6 +143,8 @@ def bless(
         console.print(*verdict_lines(load_results(folder)), sep="\n", highlight=False)
         console.print('to push it nonetheless: --force --why "..."', highlight=False, markup=False)
         raise typer.Exit(GATE_FAILED)
+    from pipeline.bless import bless as push_held_back  # TensorFlow takes seconds
+
     pushed = push_held_back(folder, why)
     write_page(load_results(folder), folder.report)
     console.print(f"[yellow]![/] pushed against the gate: {pushed.folder}", highlight=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from components.domain_gate.settings import VERDICT_FILE
 from components.pseudo_labeler.settings import CONFIDENCE_BINS, LABELS_FILE
 from pipeline import config as configs
 from pipeline import expert_masks
@@ -114,7 +115,7 @@ def load_results(folder: RunFolder) -> Results:
         config=configs.load(folder.config),
         record=record,
         metrics=read_json(output("DomainEvaluator", "evaluation") / "metrics.json"),
-        verdict=read_json(output("DomainGate", "blessing") / "verdict.json"),
+        verdict=read_json(output("DomainGate", "blessing") / VERDICT_FILE),
         history=read_json(output("Trainer", "model_run") / "history.json"),
         data_gate=read_json(output("DataGate", "gate") / "gate.json"),
         augmentation=_augmentation(record),

@@ -8,9 +8,7 @@ from tfx import v1 as tfx
 
 from components.domain_evaluator.component import METRICS_FILE
 from components.domain_gate.rules import blessed, judge
-from components.domain_gate.settings import GateSettings
-
-VERDICT_FILE = "verdict.json"
+from components.domain_gate.settings import VERDICT_FILE, GateSettings
 
 
 @tfx.dsl.components.component

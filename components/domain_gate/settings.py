@@ -4,6 +4,8 @@ from pydantic import Field, model_validator
 
 from schema.base import Settings
 
+VERDICT_FILE = "verdict.json"  # every rule's outcome, in the blessing
+
 
 class Floors(Settings):
     """Limits on one set of rows; None leaves a rule out.

@@ -171,6 +171,9 @@ def test_the_unknown_domain_learns_from_hidden_rows():
     np.testing.assert_array_equal(model.embedding.table.numpy()[row], before)
 
 
+OTHERWISE = ("star", "ssctl", "dfei", "star+d3")  # these predict with what training keeps beside the weights
+
+
 def run_elsewhere() -> dict:
     """What both backends must agree on, from weights that do not depend on the backend."""
     from models.registry import entries
@@ -186,10 +189,11 @@ def run_elsewhere() -> dict:
         for variable in (*model.trainable_variables, *frozen):
             variable.assign(rng.normal(scale=0.3, size=variable.shape))
         model.reached(1.0)
-        losses = steps.train(chunk())
-        inputs = {key: array for key, array in batch().items() if key != "label"}
-        answers[name] = {"losses": losses.tolist(), "scores": steps.predict(inputs).tolist()}
+        answers[name] = {"losses": steps.train(chunk()).tolist()}  # the later ones say what the first moved
         answers[name]["state"] = [np.array(variable.numpy()).tolist() for variable in steps.running]
+        if name in OTHERWISE:
+            inputs = {key: array for key, array in batch().items() if key != "label"}
+            answers[name]["scores"] = steps.predict(inputs).tolist()
     return answers
 
 
@@ -211,12 +215,13 @@ def test_both_backends_train_every_architecture_alike():
         np.testing.assert_allclose(
             jax[name]["losses"], here[name]["losses"], rtol=1e-3 if "d3" in name else 1e-4
         )
-        np.testing.assert_allclose(jax[name]["scores"], here[name]["scores"], rtol=1e-3, atol=1e-5)
+        if name in OTHERWISE:
+            np.testing.assert_allclose(jax[name]["scores"], here[name]["scores"], rtol=1e-3, atol=1e-5)
         for there, state in zip(jax[name]["state"], here[name]["state"], strict=True):
             np.testing.assert_allclose(there, state, rtol=1e-2, atol=1e-4)
 
 
-JAX_TESTS = "snapshot or apply or move or chunk or number or rows or chosen"
+JAX_TESTS = "snapshot or apply or move or chunk or number or rows or chosen or predictions"
 
 
 def test_the_primitives_on_the_jax_backend():

@@ -1,4 +1,4 @@
-"""A person pushes what the gate held back: refused without a reason, on record with one."""
+"""A failed gate pushes nothing; a person does: refused without a reason, on record with one."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command import mdr
 
-from components.domain_gate.component import VERDICT_FILE
+from components.domain_gate.settings import VERDICT_FILE
 from components.latest_blessed_model.versions import PUSH_FILE, versions
 from pipeline.lineage import open_store
 from pipeline.results import load_results
@@ -23,14 +23,22 @@ def held_back(pipeline_run, tmp_path_factory):
     kept = {file: file.read_bytes() for file in files}
     strict = (*pipeline_run.settings, "--set=gate.overall.min_auc=0.99", f"--set=push.path={target}")
     done = mdr("run", "--config", pipeline_run.config, "--out", folder.root, *strict)
-    assert done.returncode == 3, done.stderr
-    yield folder, target
+    yield folder, target, done
     for file, content in kept.items():
         file.write_bytes(content)
 
 
+def test_a_failed_gate_has_a_status_of_its_own_and_pushes_nothing(held_back, pipeline_run):
+    _, target, done = held_back
+    assert done.returncode == 3, done.stderr
+    assert "all rows: AUC" in done.stdout and "nothing was pushed" in done.stdout
+    states = pipeline_run.states()
+    assert (states["Trainer"], states["DomainGate"]) == ("cached", "complete")
+    assert not target.exists()
+
+
 def test_without_force_it_says_what_failed_and_pushes_nothing(held_back):
-    folder, target = held_back
+    folder, target, _ = held_back
     done = mdr("bless", "--run", folder.root)
     assert done.returncode == 3
     assert "all rows: AUC" in done.stdout and '--force --why "..."' in done.stdout
@@ -38,14 +46,14 @@ def test_without_force_it_says_what_failed_and_pushes_nothing(held_back):
 
 
 def test_without_a_reason_it_is_refused(held_back):
-    folder, target = held_back
+    folder, target, _ = held_back
     done = mdr("bless", "--run", folder.root, "--force", "--why", "  ")
     assert done.returncode == 2 and "--why is empty" in done.stderr
     assert not target.exists()
 
 
 def test_a_forced_push_is_on_record_everywhere_and_once(held_back):
-    folder, target = held_back
+    folder, target, _ = held_back
     done = mdr("bless", "--run", folder.root, "--force", "--why", WHY)
     assert done.returncode == 0, done.stderr
     [version] = versions(target)

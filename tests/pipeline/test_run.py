@@ -132,7 +132,7 @@ def test_the_page_holds_every_domain_and_needs_no_network(pipeline_run, figures)
     assert 'src="http' not in page
 
 
-def test_a_second_run_reuses_everything_and_a_failed_gate_pushes_nothing(pipeline_run):
+def test_a_second_run_reuses_everything_but_a_push_that_is_gone(pipeline_run):
     again = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *pipeline_run.settings)
     assert again.returncode == 0, again.stdout + again.stderr
     assert set(pipeline_run.states().values()) == {"cached"}
@@ -141,16 +141,6 @@ def test_a_second_run_reuses_everything_and_a_failed_gate_pushes_nothing(pipelin
     mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *pipeline_run.settings)
     pushed = {name for name, state in pipeline_run.states().items() if state == "complete"}
     assert pushed == {"ModelPusher"}
-
-    strict = [*pipeline_run.settings, "--set=gate.overall.min_auc=0.99"]
-    failed = mdr("run", "--config", pipeline_run.config, "--out", pipeline_run.folder, *strict)
-    assert failed.returncode == 3
-    assert "all rows: AUC" in failed.stdout
-    assert "nothing was pushed" in failed.stdout
-    states = pipeline_run.states()
-    assert (states["Trainer"], states["DomainGate"]) == ("cached", "complete")
-    serving = [path.name for path in (pipeline_run.folder / "serving").iterdir() if path.name[0] != "."]
-    assert serving == ["1"]
 
 
 def test_two_runs_on_one_folder_the_second_says_so(pipeline_run):
