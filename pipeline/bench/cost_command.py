@@ -37,7 +37,7 @@ def throughput(
     from pipeline.bench.throughput import markdown, run
 
     described, config, prepared = _suite(suite, data, out)
-    chosen = [model_settings(name, described, config) for name in listed(models) or []]
+    chosen = {name: model_settings(name, described, config) for name in listed(models) or []}
     with console.status("measures") as status:
         figures = run(prepared, chosen, batch_size, repeat, lambda name: status.update(f"measures {name}"))
     text = markdown(figures, suite, batch_size, command_line())

@@ -15,12 +15,16 @@ CALLS = 3  # compiled calls per measurement, each of `CHUNK_STEPS` batches
 
 
 def run(
-    prepared: Prepared, models: list[ModelSettings], batch_size: int, repeat: int, progress=lambda name: None
+    prepared: Prepared,
+    models: dict[str, ModelSettings],
+    batch_size: int,
+    repeat: int,
+    progress=lambda name: None,
 ) -> list[dict]:
     """Measure models on the prepared columns of a suite.
 
     Args:
-        prepared: the columns. models: what is built. batch_size: rows per step.
+        prepared: the columns. models: what is built, by name, such as `adi+d3`. batch_size: rows per step.
         repeat: measurements of each kind, in turn; medians are returned. progress: told each model's name.
 
     Raises:
@@ -47,8 +51,8 @@ def run(
         )
     orders = itertools.cycle(list(chunks(order[: len(order) // rows * rows], batch_size)))
     measured = []
-    for settings in models:
-        progress(settings.architecture)
+    for name, settings in models.items():
+        progress(name)
         learning = LearningSettings(batch_size=batch_size)
         model = create_model(features, settings, learning.embedding_l2, untrained(features))
         steps = create_steps(model, create_optimizer(learning))
@@ -58,14 +62,14 @@ def run(
             "step_samples_per_s": lambda steps=steps, ready=ready: steps.train(ready),
             "samples_per_s": lambda steps=steps: steps.train(train.take(*next(orders))),
         }
-        rates = {name: [] for name in kinds}
+        rates = {kind: [] for kind in kinds}
         steps.train(ready)  # compiled before the clock starts
-        for _, (name, work) in itertools.product(range(repeat), kinds.items()):
-            rates[name].append(rows * CALLS / _seconds(work))
+        for _, (kind, work) in itertools.product(range(repeat), kinds.items()):
+            rates[kind].append(rows * CALLS / _seconds(work))
         measured.append(
             {
-                "model": settings.architecture,
-                **{name: round(statistics.median(values)) for name, values in rates.items()},
+                "model": name,
+                **{kind: round(statistics.median(values)) for kind, values in rates.items()},
                 "parameters": int(sum(np.prod(weight.shape) for weight in model.trainable_variables)),
                 "fields": len(features.fields) + 1,
             }

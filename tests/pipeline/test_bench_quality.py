@@ -8,7 +8,7 @@ from rich.console import Console
 
 from models import domain_classifier
 from models.settings import LearningSettings, ModelSettings
-from pipeline.bench import domains, learning, quality, search, suite, weights
+from pipeline.bench import domains, learning, quality, search, suite, throughput, weights
 from pipeline.bench.cell import KEYS, CellSpec
 from pipeline.bench.prepare import Prepared
 from pipeline.bench.suite import load_suite
@@ -152,6 +152,16 @@ def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
     for row in (joint, dn):
         assert row["compiled"] + row["feeding"] + row["python"] == pytest.approx(1, abs=0.01)
     assert "| dn |" in learning.markdown([joint, dn], "Cost", "mdr bench learning")
+
+
+def test_throughput_is_measured_of_models_with_their_plug_ins(bench):
+    _, (store, _) = bench
+    prepared = Prepared(next(store.folder.parent.rglob("columns-*")))
+    plain = ModelSettings(architecture="shared_bottom")
+    models = {"shared_bottom": plain, "shared_bottom+d3": plain.model_copy(update={"plugins": ("d3",)})}
+    alone, fused = throughput.run(prepared, models, 128, 1)
+    assert (alone["model"], fused["model"]) == tuple(models)
+    assert fused["parameters"] > alone["parameters"] and fused["samples_per_s"] > 0
 
 
 def test_a_mask_search_is_measured_beside_the_training(bench, monkeypatch):
