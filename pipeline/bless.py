@@ -32,6 +32,7 @@ def bless(folder: RunFolder, why: str) -> Pushed:
     """
     if not why.strip():
         raise ValueError("--why is empty: say why the model is pushed although the gate held it back.")
+    load_results(folder)  # where no run has finished it says so, and a lock would leave its file there
     try:
         with FileLock(folder.lock, timeout=0):
             return _bless(folder, load_results(folder), why.strip())
