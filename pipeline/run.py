@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from components.latest_blessed_model.versions import latest_version
+from components.latest_blessed_model.versions import key_of_run, latest_version
 from components.log_example_gen.sources import fingerprint
 from pipeline.config import Config
 from pipeline.preflight import check_data
@@ -77,13 +77,12 @@ def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     data = fingerprint(config.data)
     code = code_version("models", "components")
     named = [values[key] for key in ("split", "log", "augmentation", "classifier", "model", "learning")]
-    made_of = json.dumps([*named, data, code])
-    run_key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    config_key = hashlib.sha256(json.dumps([*named, code]).encode()).hexdigest()[:16]
     push = Path(config.push.path) if config.push.path else folder.serving
-    served = latest_version(push, run_key)
+    served = latest_version(push, key_of_run(config_key, data))
     launch = {
         "fingerprint": data,
-        "run_key": run_key,
+        "config_key": config_key,
         "baseline": str(served.number) if served else "",
         "push": str(push),
         "checkpoints": str(folder.checkpoints),

@@ -31,7 +31,7 @@ def results_of(history):
     component = {"state": "ran", "seconds": 1.0, "rows": 9, "outputs": {"examples": {"properties": ingest}}}
     record = {
         "started": "today",
-        "launch": {"fingerprint": "f", "run_key": "k", "baseline": None},
+        "launch": {"fingerprint": "f", "config_key": "k", "baseline": None},
         "components": {
             "LogExampleGen": component,
             "ModelPusher": {**component, "outputs": {"pushed_model": {"properties": {}}}},

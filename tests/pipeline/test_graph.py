@@ -13,7 +13,7 @@ from pipeline import graph
 from pipeline.config import load
 from pipeline.graph import Launch, create_components
 
-LAUNCH = Launch(fingerprint="f", run_key="r", baseline="", push="/serving")
+LAUNCH = Launch(fingerprint="f", config_key="r", baseline="", push="/serving")
 KFP_TYPES = {
     "Examples",
     "ExampleStatistics",
