@@ -16,8 +16,8 @@ from components.model_pusher.settings import PushSettings
 from models.settings import LearningSettings, ModelSettings, TuningSettings
 from pipeline.config_errors import ConfigError
 from pipeline.kubeflow_settings import KubeflowSettings
-from schema.explain import explain
 from schema.base import Settings
+from schema.explain import explain
 from schema.log_schema import LogSchema
 from schema.suggest import nearest
 

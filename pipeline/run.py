@@ -1,6 +1,5 @@
 """`mdr run`: checks the config, starts the pipeline in its own process and shows how it goes."""
 
-import hashlib
 import json
 import os
 import signal
@@ -18,7 +17,7 @@ from components.log_example_gen.sources import fingerprint
 from pipeline.config import Config
 from pipeline.preflight import check_data
 from pipeline.run_folder import RunFolder, read_json, write_whole
-from pipeline.source import code_version
+from pipeline.source import config_key
 from pipeline.watch import Watch
 from schema.progress import PROGRESS_FILE
 
@@ -75,14 +74,12 @@ def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     values = config.model_dump(mode="json")
     write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
     data = fingerprint(config.data)
-    code = code_version("models", "components")
-    named = [values[key] for key in ("split", "log", "augmentation", "classifier", "model", "learning")]
-    config_key = hashlib.sha256(json.dumps([*named, code]).encode()).hexdigest()[:16]
+    made_of = config_key(config)
     push = Path(config.push.path) if config.push.path else folder.serving
-    served = latest_version(push, key_of_run(config_key, data))
+    served = latest_version(push, key_of_run(made_of, data))
     launch = {
         "fingerprint": data,
-        "config_key": config_key,
+        "config_key": made_of,
         "baseline": str(served.number) if served else "",
         "push": str(push),
         "checkpoints": str(folder.checkpoints),

@@ -53,7 +53,9 @@ def LogExampleGen(
         EmptySplitError: a split got no rows.
     """
     given = {name: value for name, value in (("path", path), ("span", span)) if value}
-    settings = overridden(DataSettings.model_validate_json(data), json.dumps(given), "the run's data-path and span")
+    settings = overridden(
+        DataSettings.model_validate_json(data), json.dumps(given), "the run's data-path and span"
+    )
     split_settings = SplitSettings.model_validate_json(split)
     log_schema = LogSchema.model_validate_json(log)
     role = {"time": log_schema.time, "user": log_schema.user, "random": "", "column": ""}[split_settings.by]
