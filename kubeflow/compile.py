@@ -32,7 +32,7 @@ def compile_pipeline(config: Config, out: Path) -> None:
 
     Raises:
         ValueError: `out` does not end in .yaml; Kubeflow takes the bare spec in that form only.
-        ConfigError: a key of `kubeflow` names a component that there is not, or the Beam workers could not see
+        ConfigError: a key of `kubeflow` names a component that there is not, or Beam's workers could not see
             the artifacts.
     """
     if out.suffix not in (".yaml", ".yml"):
@@ -75,14 +75,14 @@ def parameters(config: Config) -> dict[str, tuple[str | None, str]]:
         "data-path": (path, "Where the logs are, as data.path of the config: a path on a volume."),
         "span": (
             "",
-            "Newest date to read, such as 2026-01-31, where data-path has {DATE}; empty: the newest.",
+            "Newest date to read, such as 2026-01-31, if data-path has {DATE}; empty: the newest.",
         ),
         "data-fingerprint": ("", "Any new text reads logs again that changed behind the same path and span."),
         "model": (
             "{}",
-            'JSON of keys that differ from the config\'s model, such as {"architecture": "star"}.',
+            'JSON of keys of the model that differ, such as {"architecture": "star"}.',
         ),
-        "gate": ("{}", 'JSON of thresholds that differ, such as {"overall": {"min_auc": 0.6}}.'),
+        "gate": ("{}", 'JSON of thresholds of the gate that differ, such as {"overall": {"min_auc": 0.6}}.'),
     }
 
 

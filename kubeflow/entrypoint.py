@@ -1,7 +1,7 @@
 """The command of every step's container: TFX's own entry point, but on local files.
 
 Kubeflow's launcher hands a step the URIs of its artifacts, such as minio://bucket/key, and copies what lies
-there from and to local paths. TFX would open the URIs themselves, which neither `tf.io.gfile` nor pathlib can do
+there from and to local paths. TFX would open the URIs themselves, which neither `tf.io.gfile` nor pathlib can
 for S3 and MinIO. So the URIs become paths before TFX starts, and URIs again in what it reports.
 """
 
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
     """Run the executor of one step.
 
     Args:
-        arguments: those of TFX's entry point, and either `--artifact_path inputs.NAME=PATH` for every artifact
+        arguments: those of TFX's entry point, and either `--artifact_path inputs.NAME=PATH` for each artifact
             (where the launcher puts it) or `--artifact_root FOLDER` on a volume that all steps mount.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False)

@@ -44,9 +44,8 @@ class Inputs:
         train_files = [file for file in files if file not in chain(*of_split.values())]
         self.classifier = Path(fn_args.base_model) if fn_args.base_model else None
         place = config.get("checkpoints") or tempfile.mkdtemp()
-        key = _key(
-            {**config, "model": self.model.model_dump_json()}, files + validation_files, self.classifier
-        )
+        used = {**config, "model": self.model.model_dump_json()}
+        key = _key(used, files + validation_files, self.classifier)
         self.work = Path(place) / key
         self.train = load_columns(train_files, self.spec, self.work / "train")
         self.augmented = load_columns_if_any(of_split[AUGMENTED], self.spec, self.work / AUGMENTED)

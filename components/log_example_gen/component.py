@@ -44,7 +44,8 @@ def LogExampleGen(
             `rows_validation`, `rows_test`, `bad_rows`, `bad_reasons` (JSON) and `fingerprint`.
         data: `DataSettings` as JSON. log: `LogSchema` as JSON. split: `SplitSettings` as JSON.
         path, span: what differs from `data` in this run; empty for nothing.
-        fingerprint: of the input files as the start of the run saw them, for the cache only. code: hash of the source, for the cache only.
+        fingerprint: of the input files as the start of the run saw them. code: hash of the source; both for
+            the cache only.
         beam_pipeline: given by TFX.
 
     Raises:
@@ -53,9 +54,8 @@ def LogExampleGen(
         EmptySplitError: a split got no rows.
     """
     given = {name: value for name, value in (("path", path), ("span", span)) if value}
-    settings = overridden(
-        DataSettings.model_validate_json(data), json.dumps(given), "the run's data-path and span"
-    )
+    config = DataSettings.model_validate_json(data)
+    settings = overridden(config, json.dumps(given), "the run's data-path and span")
     split_settings = SplitSettings.model_validate_json(split)
     log_schema = LogSchema.model_validate_json(log)
     role = {"time": log_schema.time, "user": log_schema.user, "random": "", "column": ""}[split_settings.by]

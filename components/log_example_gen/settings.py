@@ -16,7 +16,7 @@ class DataSettings(Settings):
         path: a file, a folder (all its files are read) or a pattern with `{DATE}` for one date per file or
             folder, such as `logs/{DATE}.csv.gz` or `logs/{DATE}/*.parquet` (dates as 2026-01-31 or
             20260131).
-        span: with `{DATE}`: the newest date to read, such as 2026-01-31; None reads up to the newest there is.
+        span: with `{DATE}`: the newest date to read, such as 2026-01-31; None takes the newest there is.
         spans: with `{DATE}`: read so many dates only, up to `span`; None reads all of them.
         format: of the files; None goes by their endings (.csv, .jsonl, .parquet, the first two also .gz).
         reader: `{name: movielens-1m, ...}` for the raw files of a public set, with the reader's options.
