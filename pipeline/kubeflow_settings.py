@@ -48,7 +48,7 @@ class InfraValidation(Settings):
         seconds: how long the model may take to load. tries: how often it is tried.
     """
 
-    image: str = "tensorflow/serving:2.19.1"
+    image: str = "tensorflow/serving:2.21.0"
     seconds: int = Field(300, ge=1)
     tries: int = Field(2, ge=1)
 

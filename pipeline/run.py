@@ -47,15 +47,18 @@ def run(config: Config, folder: RunFolder, console: Console, until: str = "") ->
 
     Raises:
         ConfigError: the data does not fit the config; nothing was started.
-        RunError: another run holds the folder, a component failed, or Ctrl-C.
+        RunError: another run holds the folder, it cannot be written, a component failed, or Ctrl-C.
     """
     check_data(config)
-    folder.progress.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.lock)
     try:
+        folder.progress.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"another run works in {folder.root}; wait for it or give another --out.") from None
+    except OSError as error:
+        why = error.strerror or error
+        raise RunError(f"cannot write to {folder.root}: {why}; give another --out.", status=2) from None
     with lock:
         _prepare(config, folder, until)
         console.print(f"[dim]log: {folder.log}[/dim]")

@@ -1,8 +1,8 @@
 """Stands for the cluster: does with a compiled spec what Kubeflow Pipelines v2 does, a process a container.
 
 Driver and launcher are followed as their sources have them (backend/src/v2): the driver resolves parameters
-and names output URIs below the pipeline root; the launcher copies inputs from the bucket to local paths, fills
-in the placeholders, starts the command, reads the output metadata file and copies outputs to the bucket. A
+and names output URIs below the pipeline root; the launcher copies inputs from the bucket to local paths,
+fills in the placeholders, starts the command, reads the output metadata file, copies outputs to the bucket. A
 bucket knows files only, no empty folders. Each step has a file system of its own, except for volumes.
 """
 
