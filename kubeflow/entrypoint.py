@@ -63,10 +63,12 @@ def _paths(outputs: dict):
 
 
 def _make_folders(outputs: dict) -> None:
-    """Make the folder of every output: the launcher makes none, and TFX expects them."""
+    """Make an empty folder for every output: the launcher makes none, and a try before may have left a part."""
     for path in _paths(outputs):
         try:
-            os.makedirs(path, exist_ok=True)
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            os.makedirs(path)
         except OSError as error:
             sys.exit(
                 f"mdr: cannot write the artifacts of this step to {path}: {error.strerror}. The folder of "

@@ -90,14 +90,21 @@ def test_a_required_parameter_is_asked_for(place, tmp_path):
         Cluster(place / "bucket.yaml", tmp_path, {}).step("log-example-gen")
 
 
-def test_artifacts_on_a_volume_stay_there_and_keep_their_uris(place, parameters, tmp_path):
+def test_artifacts_on_a_volume_stay_there_whole_and_keep_their_uris(place, parameters, tmp_path):
+    root = place / "volume" / "root" / "mlpipeline" / "v2" / "artifacts"
+    killed_before = root / "model-overrides" / "1" / "hyperparameters" / "half.json"
+    killed_before.parent.mkdir(parents=True)
+    killed_before.write_text("{")
     cluster = Cluster(place / "volume.yaml", tmp_path, parameters)
     cluster.step("model-overrides")
     uri = cluster.outputs["model-overrides"]["hyperparameters"]["uri"]
-    assert uri.startswith("minio://mlpipeline/v2/artifacts/model-overrides/")
-    folder = place / "volume" / "root" / uri.removeprefix("minio://")
-    assert json.loads((folder / "model.json").read_text())["architecture"] == "shared_bottom"
-    assert [path.name for path in folder.parent.iterdir()] == ["hyperparameters"]
+    assert uri == "minio://mlpipeline/v2/artifacts/model-overrides/1/hyperparameters"
+    left = [
+        str(path.relative_to(root / "model-overrides" / "1")) for path in root.rglob("*") if path.is_file()
+    ]
+    assert left == ["hyperparameters/model.json"]
+    chosen = json.loads((killed_before.parent / "model.json").read_text())
+    assert chosen["architecture"] == "shared_bottom"
     assert not cluster.bucket.exists()
 
 
