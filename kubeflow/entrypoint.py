@@ -63,7 +63,7 @@ def _paths(outputs: dict):
 
 
 def _make_folders(outputs: dict) -> None:
-    """Make an empty folder for every output: the launcher makes none, and a try before may have left a part."""
+    """Make an empty folder for every output: the launcher makes none, and a killed try may have left half."""
     for path in _paths(outputs):
         try:
             if os.path.isdir(path):
