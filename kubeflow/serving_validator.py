@@ -15,7 +15,7 @@ from pipeline.kubeflow_settings import InfraValidation
 
 
 class ServingError(RuntimeError):
-    """TF Serving did not load the model; nothing is pushed."""
+    """TF Serving did not serve the model; nothing is pushed."""
 
 
 class Executor(InfraValidatorExecutor):
@@ -26,8 +26,8 @@ class Executor(InfraValidatorExecutor):
         blessing = artifact_utils.get_single_instance(output_dict[BLESSING_KEY])
         if blessing.get_int_custom_property("blessed") != 1:
             raise ServingError(
-                "TF Serving did not load the model in time; nothing is pushed. The log above has its words; "
-                "kubeflow.infra_validation.seconds and .tries say how long it was given."
+                "TF Serving did not serve the model, so nothing is pushed; the log above says why. How long "
+                "it had is kubeflow.infra_validation.seconds, for each of .tries."
             )
 
 

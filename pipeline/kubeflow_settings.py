@@ -9,8 +9,16 @@ from pydantic import BeforeValidator, Field, model_validator
 from schema.base import Settings
 
 BUCKET = re.compile(r"(gs|s3|minio)://[^/]")  # what the launcher of Kubeflow Pipelines v2 takes as a root
-QUANTITY = r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
-Quantity = Annotated[str, BeforeValidator(str), Field(pattern=QUANTITY)]
+QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+
+
+def _quantity(given: object) -> str:
+    if not QUANTITY.fullmatch(str(given)):
+        raise ValueError("it must be a quantity of Kubernetes, such as 500m or 4 for cores, 16Gi for bytes")
+    return str(given)
+
+
+Quantity = Annotated[str, BeforeValidator(_quantity)]
 
 
 class Resources(Settings):

@@ -156,7 +156,10 @@ def test_beam_arguments_reach_every_step(compiled):
         (["resources={Trainr: {cpu: 2}}"], "kubeflow.resources names 'Trainr'.*Did you mean 'Trainer'"),
         (["uncached=[ModelPushr]"], "kubeflow.uncached names 'ModelPushr'.*Did you mean 'ModelPusher'"),
         (["resources={Trainer: {cpus: 2}}"], "resources.Trainer.cpus is not a key.*Did you mean 'cpu'"),
-        (["resources={Trainer: {memory: 8 GB}}"], "resources.Trainer.memory is '8 GB'"),
+        (
+            ["resources={Trainer: {memory: 8 GB}}"],
+            "resources.Trainer.memory is '8 GB': it must be a quantity",
+        ),
         (
             ["resources={Trainer: {memory: 8Gi, memory_limit: 8G}}"],
             "memory_limit 8G is smaller than memory 8Gi",
