@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_component import BaseComponent
 
@@ -73,16 +74,10 @@ def parameters(config: Config) -> dict[str, tuple[str | None, str]]:
     path = config.data.path if config.kubeflow.on_volume(config.data.path) else None
     return {
         "data-path": (path, "Where the logs are, as data.path of the config: a path on a volume."),
-        "span": (
-            "",
-            "Newest date to read, such as 2026-01-31, if data-path has {DATE}; empty: the newest.",
-        ),
+        "span": ("", "Newest date to read, such as 2026-01-31, if data-path has {DATE}; empty: the newest."),
         "data-fingerprint": ("", "Any new text reads logs again that changed behind the same path and span."),
-        "model": (
-            "{}",
-            'JSON of keys of the model that differ, such as {"architecture": "star"}.',
-        ),
-        "gate": ("{}", 'JSON of thresholds of the gate that differ, such as {"overall": {"min_auc": 0.6}}.'),
+        "model": ("{}", 'JSON of the model\'s keys that differ, such as {"architecture": "star"}.'),
+        "gate": ("{}", 'JSON of the gate\'s keys that differ, such as {"overall": {"min_auc": 0.6}}.'),
     }
 
 
@@ -121,7 +116,7 @@ def _check_ids(key: str, named: Iterable[str], known: Iterable[str]) -> None:
 
 
 def _check_beam(config: Config) -> None:
-    runner = next(arg for arg in config.beam.pipeline_args if arg.startswith("--runner")).split("=")[-1]
+    runner = PipelineOptions(config.beam.pipeline_args).view_as(StandardOptions).runner
     if runner not in LOCAL_RUNNERS and not config.kubeflow.on_volume(config.kubeflow.pipeline_root):
         raise ConfigError(
             f"beam.args name the {runner}, whose workers do not see a step's own files: "

@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes
-from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, TaskInputsSpec
 from kubernetes.utils.quantity import parse_quantity
 
 from pipeline.kubeflow_settings import KubeflowSettings, Resources
@@ -96,9 +96,7 @@ def platform_spec(spec: dict, settings: KubeflowSettings) -> dict[str, Any]:
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
-def _constant(value: str):
-    from kfp.pipeline_spec.pipeline_spec_pb2 import TaskInputsSpec
-
+def _constant(value: str) -> TaskInputsSpec.InputParameterSpec:
     parameter = TaskInputsSpec.InputParameterSpec()
     parameter.runtime_value.constant.string_value = value
     return parameter

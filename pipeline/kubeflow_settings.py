@@ -52,11 +52,11 @@ class InfraValidation(Settings):
     """How a real TF Serving tries a model before it is pushed.
 
     Attributes:
-        image: TF Serving's image, the one that production runs.
+        image: TF Serving's image with its tag, the one that production runs.
         seconds: how long the model may take to load. tries: how often it is tried.
     """
 
-    image: str = "tensorflow/serving:2.21.0"
+    image: str = Field("tensorflow/serving:2.21.0", pattern=r"^.+:[\w.-]+$")
     seconds: int = Field(300, ge=1)
     tries: int = Field(2, ge=1)
 

@@ -164,6 +164,7 @@ def test_beam_arguments_reach_every_step(compiled):
             ["resources={Trainer: {memory: 8Gi, memory_limit: 8G}}"],
             "memory_limit 8G is smaller than memory 8Gi",
         ),
+        (["infra_validation={image: registry:5000/serving}"], "infra_validation.image is 'registry:5000/ser"),
         (["serving=/srv"], r"serving is '/srv', which is on no volume \(volumes: mdr at /mnt/mdr\)"),
         (["pipeline_root=/srv"], r"pipeline_root is '/srv', neither a bucket .* nor a folder on a volume"),
         (["pipeline_root=ftp://x/y"], "pipeline_root is 'ftp://x/y', neither a bucket"),
@@ -180,7 +181,7 @@ def test_what_does_not_fit_is_named(compiled, changes, words):
 
 def test_beam_workers_must_see_the_artifacts_and_keys_stay_out_of_the_spec(compiled):
     with pytest.raises(ConfigError, match="FlinkRunner, whose workers do not see a step's own files"):
-        compiled("beam.args=['--runner=FlinkRunner']", "kubeflow.pipeline_root=minio://b/c")
+        compiled("beam.args=['--runner', 'FlinkRunner']", "kubeflow.pipeline_root=minio://b/c")
     with pytest.raises(ConfigError, match="--s3_secret_access_key would be readable in logs"):
         compiled("beam.args=['--s3_secret_access_key=abc']")
 
