@@ -100,11 +100,11 @@ def test_they_fit_one_another_and_the_defaults_of_a_compiled_pipeline():
     [container] = pod["spec"]["containers"]
     [served] = [place for place in container["volumeMounts"] if place["name"] == "mdr"]
     assert served["readOnly"]
-    assert served["mountPath"] == settings.serving == f"{mount}/{served['subPath']}"
+    assert served["mountPath"] == mount
     assert f"--model_base_path={settings.serving}" in container["args"]
     assert container["image"] == InfraValidation().image
     storage = named("InferenceService", "mdr")["spec"]["predictor"]["model"]["storageUri"]
-    assert storage == f"pvc://{claim}/{served['subPath']}"
+    assert storage == settings.serving.replace(mount, f"pvc://{claim}")
 
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     for port in named("Service")["spec"]["ports"]:
