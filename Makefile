@@ -2,8 +2,10 @@
 .DEFAULT_GOAL := help
 MDR := .venv/bin/mdr
 DEMO := runs/demo
+IMAGE ?= mdr:latest
+DOCKER ?= docker
 
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check lock image clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +31,11 @@ check: .venv/ready  ## Format, lint and the quick tests
 lock: .venv/ready  ## Resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml --group run --group dev --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --quiet -o requirements.lock
+
+image:  ## Build the container image: make image IMAGE=REGISTRY/mdr:1 [DOCKER=podman]
+	@command -v $(DOCKER) >/dev/null || { echo "mdr: there is no $(DOCKER) here; install it, or name another \
+	builder of images: make image DOCKER=podman" >&2; exit 1; }
+	@$(DOCKER) build --file kubeflow/Dockerfile --tag $(IMAGE) .
 
 clean:  ## Remove the environment and the demo's files
 	rm -rf .venv runs

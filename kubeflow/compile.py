@@ -1,23 +1,31 @@
 """Compiles the pipeline for Kubeflow Pipelines v2: the same graph as on one machine."""
 
-import hashlib
-import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
 
+from kubeflow import spec as specs
+from kubeflow.serving_validator import ServingValidator
 from pipeline.config import Config
+from pipeline.config_errors import ConfigError
 from pipeline.graph import Launch, create_components
-from pipeline.source import code_version
+from pipeline.source import config_key
+from schema.suggest import nearest
+
+COMMAND = ("python", "-m", "kubeflow.entrypoint")
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "PrismRunner", "BundleBasedDirectRunner")
 
 
 def compile_pipeline(config: Config, out: Path) -> None:
     """Write the pipeline spec that Kubeflow Pipelines v2 runs.
 
-    What a launch on one machine looks up in the file system is a run-time parameter on the cluster:
-    `data-fingerprint` (a new value makes ingest read the logs again) and `baseline-version` (a new value
-    makes the comparison with the served model run again).
+    What may differ from run to run is a parameter of the run: see `parameters`.
 
     Args:
         config: the checked config; image, pipeline root and serving folder come from its `kubeflow` part.
@@ -25,37 +33,103 @@ def compile_pipeline(config: Config, out: Path) -> None:
 
     Raises:
         ValueError: `out` does not end in .yaml; Kubeflow takes the bare spec in that form only.
+        ConfigError: a key of `kubeflow` names a component that there is not, or Beam's workers could not see
+            the artifacts.
     """
     if out.suffix not in (".yaml", ".yml"):
         raise ValueError(f"{out} must end in .yaml: Kubeflow Pipelines v2 takes the spec in that form.")
-    code = code_version("models", "components")
-    made_of = config.model_dump_json(exclude={"beam", "kubeflow"}) + code
-    launch = Launch(
-        fingerprint=tfx.dsl.experimental.RuntimeParameter(name="data-fingerprint", ptype=str, default=""),
-        run_key=hashlib.sha256(made_of.encode()).hexdigest()[:16],
-        baseline=tfx.dsl.experimental.RuntimeParameter(name="baseline-version", ptype=str, default=""),
-        push=config.kubeflow.serving,
-    )
+    settings = config.kubeflow
+    _check_beam(config)
+    components = _components(config)
+    tasks = {component.id: _task_id(component.id) for component in components}
+    for key in ("resources", "uncached"):
+        _check_ids(f"kubeflow.{key}", getattr(settings, key), tasks)
+    for component in components:
+        component.with_id(tasks[component.id])
+    root = settings.pipeline_root if settings.on_volume(settings.pipeline_root) else None
     pipeline = tfx.dsl.Pipeline(
         pipeline_name=config.name,
-        pipeline_root=config.kubeflow.pipeline_root,
-        components=create_components(config, launch),
-        enable_cache=True,
+        pipeline_root=settings.pipeline_root,
+        components=components,
+        enable_cache=settings.cache,
         beam_pipeline_args=config.beam.pipeline_args,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{os.getpid()}.{out.name}")
     runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
         config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
-            default_image=config.kubeflow.image, use_pipeline_spec_2_1=True
-        ),
-        output_dir=str(beside.parent),
-        output_filename=beside.name,
+            default_image=settings.image, default_commands=list(COMMAND), use_pipeline_spec_2_1=True
+        )
     )
+    spec = runner.run(pipeline, write_out=False)["pipelineSpec"]
+    specs.set_parameters(spec, parameters(config))
+    specs.set_artifact_places(spec, root)
+    specs.set_resources(spec, {tasks[name]: asked for name, asked in settings.resources.items()})
+    specs.set_uncached(spec, [tasks[name] for name in settings.uncached])
+    if root is None:  # else the cluster's own root names the artifacts, which lie on the volume
+        spec["defaultPipelineRoot"] = settings.pipeline_root
+    _write([spec, specs.platform_spec(spec, settings)], out)
+
+
+def parameters(config: Config) -> dict[str, tuple[str | None, str]]:
+    """Return default and description of each parameter of a run; None for one that every run must give."""
+    path = config.data.path if config.kubeflow.on_volume(config.data.path) else None
+    return {
+        "data-path": (path, "Where the logs are, as data.path of the config: a path on a volume."),
+        "span": ("", "Newest date to read, such as 2026-01-31, if data-path has {DATE}; empty: the newest."),
+        "data-fingerprint": ("", "Any new text reads logs again that changed behind the same path and span."),
+        "model": ("{}", 'JSON of the model\'s keys that differ, such as {"architecture": "star"}.'),
+        "gate": ("{}", 'JSON of the gate\'s keys that differ, such as {"overall": {"min_auc": 0.6}}.'),
+    }
+
+
+def _components(config: Config) -> list[BaseComponent]:
+    given = {name: tfx.dsl.experimental.RuntimeParameter(name=name, ptype=str) for name in parameters(config)}
+    launch = Launch(
+        fingerprint=given["data-fingerprint"],
+        config_key=config_key(config),
+        baseline="",  # LatestBlessedModel looks for itself in every run
+        push=config.kubeflow.serving,
+        path=given["data-path"],
+        span=given["span"],
+        model=given["model"],
+        gate=given["gate"],
+    )
+    components = create_components(config, launch)
+    if config.kubeflow.infra_validation:
+        by_id = {component.id: component for component in components}
+        model = by_id["Trainer"].outputs["model"]
+        validator = ServingValidator(model, config.kubeflow.infra_validation)
+        by_id["ModelPusher"].add_upstream_node(validator)
+        components.insert(components.index(by_id["ModelPusher"]), validator)
+    return components
+
+
+def _task_id(component: str) -> str:
+    """Return a component's id as Kubernetes wants names: LogExampleGen becomes log-example-gen."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", component).lower()
+
+
+def _check_ids(key: str, named: Iterable[str], known: Iterable[str]) -> None:
+    for name in named:
+        if name not in known:
+            there = ", ".join(known)
+            raise ConfigError(f"{key} names {name!r}; the components are: {there}.{nearest(name, known)}")
+
+
+def _check_beam(config: Config) -> None:
+    runner = PipelineOptions(config.beam.pipeline_args).view_as(StandardOptions).runner
+    if runner not in LOCAL_RUNNERS and not config.kubeflow.on_volume(config.kubeflow.pipeline_root):
+        raise ConfigError(
+            f"beam.args name the {runner}, whose workers do not see a step's own files: "
+            "kubeflow.pipeline_root must be a folder on a volume that they mount, too; it is "
+            f"{config.kubeflow.pipeline_root!r}."
+        )
+
+
+def _write(documents: list[dict], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
-        runner.run(pipeline)
-        with open(beside, "a", encoding="utf-8") as spec:  # TFX leaves it out of the bare spec
-            spec.write(f"defaultPipelineRoot: {json.dumps(config.kubeflow.pipeline_root)}\n")
+        beside.write_text(yaml.safe_dump_all(documents, sort_keys=True), encoding="utf-8")
         os.replace(beside, out)
     finally:
         beside.unlink(missing_ok=True)

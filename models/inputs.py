@@ -34,7 +34,8 @@ class Inputs:
     def __init__(self, fn_args):
         config = fn_args.custom_config
         self.log = LogSchema.model_validate_json(config["log"])
-        self.model = ModelSettings.model_validate_json(config["model"])
+        chosen = fn_args.hyperparameters  # of a run that was started with another model than the config's
+        self.model = ModelSettings.model_validate(chosen or json.loads(config["model"]))
         self.learning = LearningSettings.model_validate_json(config["learning"])
         self.transform = tft.TFTransformOutput(fn_args.transform_graph_path)
         self.spec = FeatureSpec.from_transform(self.log, self.transform)
@@ -43,7 +44,9 @@ class Inputs:
         train_files = [file for file in files if file not in chain(*of_split.values())]
         self.classifier = Path(fn_args.base_model) if fn_args.base_model else None
         place = config.get("checkpoints") or tempfile.mkdtemp()
-        self.work = Path(place) / _key(config, files + validation_files, self.classifier)
+        used = {**config, "model": self.model.model_dump_json()}
+        key = _key(used, files + validation_files, self.classifier)
+        self.work = Path(place) / key
         self.train = load_columns(train_files, self.spec, self.work / "train")
         self.augmented = load_columns_if_any(of_split[AUGMENTED], self.spec, self.work / AUGMENTED)
         self.validation = load_columns(validation_files, self.spec, self.work / "validation")

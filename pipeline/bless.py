@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from components.domain_gate.settings import VERDICT_FILE
+from components.latest_blessed_model.versions import key_of_run
 from components.model_pusher.push import Pushed, push
 from components.model_pusher.settings import PushSettings
 from pipeline.lineage import open_store, set_property
@@ -48,7 +49,8 @@ def _bless(folder: RunFolder, results: Results, why: str) -> Pushed:
     forced = {"why": why, "by": getpass.getuser(), "at": now}
     model = Path(components["Trainer"]["outputs"]["model"]["uri"]) / MODEL
     settings = PushSettings(path=launch["push"], keep=results.config.push.keep)
-    pushed = push(model, settings, launch["run_key"], forced)
+    run_key = key_of_run(launch["config_key"], results.ingest["fingerprint"])
+    pushed = push(model, settings, run_key, forced)
     forced |= {"version": str(pushed.version), "folder": str(pushed.folder)}
     blessing = components["DomainGate"]["outputs"]["blessing"]["uri"]
     set_property(open_store(folder.metadata), blessing, "forced", json.dumps(forced))

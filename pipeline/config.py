@@ -1,9 +1,10 @@
 """One run = one YAML file, read into one checked object before any work starts."""
 
+import re
 from pathlib import Path
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.data_gate.settings import ChecksSettings
@@ -13,14 +14,17 @@ from components.domain_gate.settings import GateSettings
 from components.log_example_gen.settings import DataSettings, SplitSettings
 from components.model_pusher.settings import PushSettings
 from models.settings import LearningSettings, ModelSettings, TuningSettings
-from pipeline.config_errors import ConfigError, explain
+from pipeline.config_errors import ConfigError
+from pipeline.kubeflow_settings import KubeflowSettings
 from schema.base import Settings
+from schema.explain import explain
 from schema.log_schema import LogSchema
 from schema.suggest import nearest
 
 BUILT_IN = Path(__file__).parent / "configs"
 # Keys that hold a path: relative to the YAML file's folder, or to the working directory under `--set`.
 PATH_KEYS = ("data.path", "checks.schema_file", "push.path")
+SECRET = re.compile(r"secret|password|token|access_key")  # in the name of a Beam argument
 
 
 class BeamSettings(Settings):
@@ -33,26 +37,24 @@ class BeamSettings(Settings):
 
     args: tuple[str, ...] = ()
 
+    @field_validator("args")
+    @classmethod
+    def _no_secrets(cls, args: tuple[str, ...]) -> tuple[str, ...]:
+        for arg in args:
+            name = arg.split("=", 1)[0]
+            if SECRET.search(name):
+                raise ValueError(
+                    f"{name} would be readable in logs, metadata and the compiled spec: give the workers "
+                    "their keys as a Kubernetes secret or a service account."
+                )
+        return args
+
     @property
     def pipeline_args(self) -> list[str]:
         """The arguments with the runner pinned."""
         if any(arg.startswith("--runner") for arg in self.args):
             return list(self.args)
         return ["--runner=FnApiRunner", *self.args]
-
-
-class KubeflowSettings(Settings):
-    """Where a compiled pipeline runs.
-
-    Attributes:
-        image: container image of this project (see kubeflow/Dockerfile).
-        pipeline_root: folder or bucket that every step of the cluster reaches; artifacts go there.
-        serving: folder or bucket of the served versions on the cluster.
-    """
-
-    image: str = "mdr:latest"
-    pipeline_root: str = "/mnt/mdr/pipeline-root"
-    serving: str = "/mnt/mdr/serving"
 
 
 class Config(Settings):

@@ -17,6 +17,7 @@ from components.latest_blessed_model.component import LatestBlessedModel
 from components.log_example_gen.component import LogExampleGen
 from components.log_example_gen.settings import SPLITS
 from components.log_schema_gen.component import LogSchemaGen
+from components.model_overrides.component import ModelOverrides
 from components.model_pusher.component import ModelPusher
 from components.pseudo_labeler.component import PseudoLabeler
 from models.settings import AUGMENTED, PSEUDO
@@ -30,23 +31,29 @@ class Launch:
 
     Attributes:
         fingerprint: of the input files.
-        run_key: of config, input and code together: what a pushed version was made from.
+        config_key: of config and code; with the input's fingerprint, what a pushed version is made from.
         baseline: the version that the new model is compared with, as seen at the start; empty for none.
         push: folder or bucket of the served versions.
         checkpoints: folder for the state of an unfinished training; empty for none.
         review: where an inferred schema is saved for review; empty for nowhere.
         lost_pushes: how often a pushed version was found to be gone, and must be pushed again.
         until: the last component to run; empty for all.
+        path, span: instead of the config's `data.path` and `data.span`; empty for those.
+        model, gate: JSON of keys that differ from the config's `model` and `gate`; empty for none.
     """
 
     fingerprint: str
-    run_key: str
+    config_key: str
     baseline: str
     push: str
     checkpoints: str = ""
     review: str = ""
     lost_pushes: int = 0
     until: str = ""
+    path: str = ""
+    span: str = ""
+    model: str = ""
+    gate: str = ""
 
 
 def _content(config: Config) -> str:
@@ -69,6 +76,8 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         data=config.data.model_dump_json(),
         log=log,
         split=config.split.model_dump_json(),
+        path=launch.path,
+        span=launch.span,
         fingerprint=launch.fingerprint,
         code=code_version("components/log_example_gen"),
     )
@@ -151,6 +160,18 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         classifying = [classifier, labeler]
         transformed, train_splits = labeler.outputs["labeled_examples"], [*train_splits, PSEUDO]
 
+    # Another model than the config's, if the start of the run names one.
+    overriding = []
+    if launch.model:
+        overriding.append(
+            ModelOverrides(
+                model=config.model.model_dump_json(),
+                learning=config.learning.model_dump_json(),
+                has_classifier=int(config.classifier is not None),
+                overrides=launch.model,
+                code=code_version("components/model_overrides", "models"),
+            )
+        )
     training = {
         "log": log,
         "model": config.model.model_dump_json(),
@@ -164,6 +185,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         transform_graph=transform.outputs["transform_graph"],
         base_model=base_model,
         schema=schema.outputs["schema"],
+        hyperparameters=overriding[0].outputs["hyperparameters"] if overriding else None,
         train_args=tfx.proto.TrainArgs(splits=train_splits),
         eval_args=tfx.proto.EvalArgs(splits=["validation"]),
         custom_config=training,
@@ -184,7 +206,9 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     # The new model against the one that serves, on the same rows, domain by domain.
     baseline = LatestBlessedModel(
         push=launch.push,
-        run_key=launch.run_key,
+        examples=examples.outputs["examples"],
+        config_key=launch.config_key,
+        overrides=launch.model,
         as_of=launch.baseline,
         code=code_version("components/latest_blessed_model"),
     )
@@ -200,13 +224,16 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     gate = DomainGate(
         evaluation=evaluator.outputs["evaluation"],
         settings=config.gate.model_dump_json(),
+        overrides=launch.gate,
         code=code_version("components/domain_gate", "components/domain_evaluator"),
     )
     pusher = ModelPusher(
         model=trainer.outputs["model"],
         blessing=gate.outputs["blessing"],
         push=config.push.model_copy(update={"path": launch.push}).model_dump_json(),
-        run_key=launch.run_key,
+        examples=examples.outputs["examples"],
+        config_key=launch.config_key,
+        overrides=launch.model,
         code=code_version("components/model_pusher", "components/latest_blessed_model")
         + (f"-{launch.lost_pushes}" if launch.lost_pushes else ""),
     )
@@ -220,6 +247,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         *augmenters,
         transform,
         *classifying,
+        *overriding,
         trainer,
         baseline,
         evaluator,

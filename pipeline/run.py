@@ -1,6 +1,5 @@
 """`mdr run`: checks the config, starts the pipeline in its own process and shows how it goes."""
 
-import hashlib
 import json
 import os
 import signal
@@ -13,12 +12,12 @@ import yaml
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from components.latest_blessed_model.versions import latest_version
+from components.latest_blessed_model.versions import key_of_run, latest_version
 from components.log_example_gen.sources import fingerprint
 from pipeline.config import Config
 from pipeline.preflight import check_data
 from pipeline.run_folder import RunFolder, read_json, write_whole
-from pipeline.source import code_version
+from pipeline.source import config_key
 from pipeline.watch import Watch
 from schema.progress import PROGRESS_FILE
 
@@ -48,15 +47,18 @@ def run(config: Config, folder: RunFolder, console: Console, until: str = "") ->
 
     Raises:
         ConfigError: the data does not fit the config; nothing was started.
-        RunError: another run holds the folder, a component failed, or Ctrl-C.
+        RunError: another run holds the folder, it cannot be written, a component failed, or Ctrl-C.
     """
     check_data(config)
-    folder.progress.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.lock)
     try:
+        folder.progress.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"another run works in {folder.root}; wait for it or give another --out.") from None
+    except OSError as error:
+        why = error.strerror or error
+        raise RunError(f"cannot write to {folder.root}: {why}; give another --out.", status=2) from None
     with lock:
         _prepare(config, folder, until)
         console.print(f"[dim]log: {folder.log}[/dim]")
@@ -75,15 +77,12 @@ def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     values = config.model_dump(mode="json")
     write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
     data = fingerprint(config.data)
-    code = code_version("models", "components")
-    named = [values[key] for key in ("split", "log", "augmentation", "classifier", "model", "learning")]
-    made_of = json.dumps([*named, data, code])
-    run_key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
+    made_of = config_key(config)
     push = Path(config.push.path) if config.push.path else folder.serving
-    served = latest_version(push, run_key)
+    served = latest_version(push, key_of_run(made_of, data))
     launch = {
         "fingerprint": data,
-        "run_key": run_key,
+        "config_key": made_of,
         "baseline": str(served.number) if served else "",
         "push": str(push),
         "checkpoints": str(folder.checkpoints),

@@ -5,8 +5,11 @@ Each component therefore carries the hash of the files that it runs, so that a c
 """
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
+
+from pipeline.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (".py", ".pbtxt")
@@ -36,3 +39,10 @@ def code_version(*places: str) -> str:
                 digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0")
                 digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def config_key(config: Config) -> str:
+    """Return a hash of the code and of the part of a config that a model is made from, its data left out."""
+    parts = {"split", "log", "augmentation", "classifier", "model", "learning"}
+    made_of = [config.model_dump(mode="json", include=parts), code_version("models", "components")]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]

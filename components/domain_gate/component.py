@@ -9,6 +9,7 @@ from tfx import v1 as tfx
 from components.domain_evaluator.component import METRICS_FILE
 from components.domain_gate.rules import blessed, judge
 from components.domain_gate.settings import VERDICT_FILE, GateSettings
+from schema.overrides import overridden
 
 
 @tfx.dsl.components.component
@@ -16,6 +17,7 @@ def DomainGate(
     evaluation: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelEvaluation],
     blessing: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ModelBlessing],
     settings: tfx.dsl.components.Parameter[str],
+    overrides: tfx.dsl.components.Parameter[str] = "",
     code: tfx.dsl.components.Parameter[str] = "",
 ):
     """Write the blessing, and `verdict.json` with the outcome of every rule.
@@ -24,11 +26,12 @@ def DomainGate(
         evaluation: from DomainEvaluator.
         blessing: receives `BLESSED` or `NOT_BLESSED` and the property `blessed`, as TFX's own Evaluator
             writes them, and `verdict.json`.
-        settings: `GateSettings` as JSON.
+        settings: `GateSettings` as JSON. overrides: JSON of the keys that differ in this run.
         code: hash of the source, for the cache only.
     """
     metrics = json.loads(Path(evaluation.uri, METRICS_FILE).read_text(encoding="utf-8"))
-    rules = judge(metrics, GateSettings.model_validate_json(settings))
+    limits = overridden(GateSettings.model_validate_json(settings), overrides, "the run's parameter gate")
+    rules = judge(metrics, limits)
     passed = blessed(rules)
     verdict = {
         "blessed": passed,

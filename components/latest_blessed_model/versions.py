@@ -1,5 +1,6 @@
 """The numbered versions in a push target."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,16 @@ def _read(file: Path) -> dict:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}): restore that version, or move it away.") from None
+
+
+def key_of_run(config_key: str, fingerprint: str, overrides: str = "") -> str:
+    """Return the key of what a model is made from.
+
+    Args:
+        config_key: of config and code. fingerprint: of the input files.
+        overrides: of the model's settings, given when the run was started.
+    """
+    return hashlib.sha256(json.dumps([config_key, fingerprint, overrides]).encode()).hexdigest()[:16]
 
 
 def latest_version(push: Path | str, run_key: str) -> Version | None:

@@ -9,8 +9,10 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils
 
 from components.log_example_gen.settings import SPLITS, DataSettings, SplitSettings
+from components.log_example_gen.sources import fingerprint as input_fingerprint
 from components.log_example_gen.transform import IngestLogs, Summary, sources
 from schema.log_schema import LogSchema
+from schema.overrides import overridden
 
 WORST = 3  # reasons that an error names
 
@@ -29,6 +31,8 @@ def LogExampleGen(
     data: tfx.dsl.components.Parameter[str],
     log: tfx.dsl.components.Parameter[str],
     split: tfx.dsl.components.Parameter[str],
+    path: tfx.dsl.components.Parameter[str] = "",
+    span: tfx.dsl.components.Parameter[str] = "",
     fingerprint: tfx.dsl.components.Parameter[str] = "",
     code: tfx.dsl.components.Parameter[str] = "",
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
@@ -39,7 +43,9 @@ def LogExampleGen(
         examples: receives `Split-*/` and `dead_letters/`, and as custom properties `rows`, `rows_train`,
             `rows_validation`, `rows_test`, `bad_rows`, `bad_reasons` (JSON) and `fingerprint`.
         data: `DataSettings` as JSON. log: `LogSchema` as JSON. split: `SplitSettings` as JSON.
-        fingerprint: of the input files, for the cache. code: hash of the source, for the cache only.
+        path, span: what differs from `data` in this run; empty for nothing.
+        fingerprint: of the input files as the start of the run saw them. code: hash of the source; both for
+            the cache only.
         beam_pipeline: given by TFX.
 
     Raises:
@@ -47,7 +53,9 @@ def LogExampleGen(
         BadRowsError: more than `data.max_bad_share` of the rows cannot be used.
         EmptySplitError: a split got no rows.
     """
-    settings = DataSettings.model_validate_json(data)
+    given = {name: value for name, value in (("path", path), ("span", span)) if value}
+    config = DataSettings.model_validate_json(data)
+    settings = overridden(config, json.dumps(given), "the run's data-path and span")
     split_settings = SplitSettings.model_validate_json(split)
     log_schema = LogSchema.model_validate_json(log)
     role = {"time": log_schema.time, "user": log_schema.user, "random": "", "column": ""}[split_settings.by]
@@ -76,7 +84,7 @@ def LogExampleGen(
         examples.set_int_custom_property(f"rows_{name}", rows[name])
     examples.set_int_custom_property("bad_rows", sum(bad.values()))
     examples.set_string_custom_property("bad_reasons", json.dumps(bad))
-    examples.set_string_custom_property("fingerprint", fingerprint)
+    examples.set_string_custom_property("fingerprint", input_fingerprint(settings))
 
 
 def check(summary: Summary, data: DataSettings, split: SplitSettings) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schema.base import Settings
 
@@ -16,17 +16,30 @@ class DataSettings(Settings):
         path: a file, a folder (all its files are read) or a pattern with `{DATE}` for one date per file or
             folder, such as `logs/{DATE}.csv.gz` or `logs/{DATE}/*.parquet` (dates as 2026-01-31 or
             20260131).
-        spans: with `{DATE}`: read the newest `spans` dates only; None reads all.
+        span: with `{DATE}`: the newest date to read, such as 2026-01-31; None takes the newest there is.
+        spans: with `{DATE}`: read so many dates only, up to `span`; None reads all of them.
         format: of the files; None goes by their endings (.csv, .jsonl, .parquet, the first two also .gz).
         reader: `{name: movielens-1m, ...}` for the raw files of a public set, with the reader's options.
         max_bad_share: the run stops when a larger share of the rows cannot be used.
     """
 
     path: str
+    span: str | None = Field(None, pattern=r"^\d{4}-?\d{2}-?\d{2}$")
     spans: int | None = Field(None, ge=1)
     format: Literal["csv", "jsonl", "parquet"] | None = None
     reader: dict[str, Any] | None = None
     max_bad_share: float = Field(0.01, ge=0, le=1)
+
+    @field_validator("span", mode="before")
+    @classmethod
+    def _span_as_text(cls, span):
+        return span if span is None else str(span)  # YAML reads 2026-01-31 as a date
+
+    @model_validator(mode="after")
+    def _span_has_a_pattern(self):
+        if self.span is not None and "{DATE}" not in self.path:
+            raise ValueError(f"span {self.span} needs {{DATE}} in path, which is {self.path!r}.")
+        return self
 
     @model_validator(mode="after")
     def _reader_has_a_name(self):

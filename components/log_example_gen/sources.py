@@ -119,7 +119,11 @@ def fingerprint(data: DataSettings) -> str:
 
 
 def _dated(data: DataSettings) -> list[Path]:
-    """Return the files of a `{DATE}` pattern, those of the newest dates where `spans` limits them."""
+    """Return the files of a `{DATE}` pattern, of the dates that `span` and `spans` leave.
+
+    Raises:
+        ValueError: there are logs, but none of the date `span`: a day is not trained on before it is there.
+    """
     before, after = data.path.split("{DATE}", 1)
     after = after.replace("{DATE}", "*")
     folder, prefix = (Path(before), "") if before.endswith("/") else (Path(before).parent, Path(before).name)
@@ -129,8 +133,15 @@ def _dated(data: DataSettings) -> list[Path]:
         found = DATE.match(rest)
         if found and fnmatch(rest[found.end() :], after) and file.is_file():
             dates.setdefault(found.group().replace("-", ""), []).append(file)
-    newest = sorted(dates)[-data.spans :] if data.spans else sorted(dates)
-    return [file for date in newest for file in dates[date]]
+    there = sorted(dates)
+    if data.span:
+        newest = data.span.replace("-", "")
+        if there and newest not in dates:
+            near = f"they go from {there[0]} to {there[-1]}"
+            raise ValueError(f"data.span is {data.span}, but {data.path!r} has no logs of that date; {near}.")
+        there = [date for date in there if date <= newest]
+    read = there[-data.spans :] if data.spans else there
+    return [file for date in read for file in dates[date]]
 
 
 def _hidden(file: Path, folder: Path) -> bool:

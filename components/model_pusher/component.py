@@ -6,6 +6,7 @@ from absl import logging
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
+from components.latest_blessed_model.versions import key_of_run
 from components.model_pusher.push import push as push_model
 from components.model_pusher.settings import PushSettings
 
@@ -14,18 +15,20 @@ from components.model_pusher.settings import PushSettings
 def ModelPusher(
     model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
     blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
     pushed_model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.PushedModel],
     push: tfx.dsl.components.Parameter[str],
-    run_key: tfx.dsl.components.Parameter[str],
+    config_key: tfx.dsl.components.Parameter[str],
+    overrides: tfx.dsl.components.Parameter[str] = "",
     code: tfx.dsl.components.Parameter[str] = "",
 ):
     """Push the model if it is blessed; else leave the target as it is.
 
     Args:
-        model: the model. blessing: from DomainGate.
+        model: the model. blessing: from DomainGate. examples: what the model was made from.
         pushed_model: its properties say if it was `pushed` (0 or 1), and the `version` and
             `pushed_destination`.
-        push: `PushSettings` as JSON. run_key: of this run.
+        push: `PushSettings` as JSON. config_key, overrides: see `key_of_run`.
         code: hash of the source, for the cache only.
     """
     is_blessed = blessing.get_int_custom_property("blessed") == 1
@@ -34,6 +37,7 @@ def ModelPusher(
         logging.warning("the model is not blessed; nothing is pushed.")
         return
     source = Path(path_utils.serving_model_path(model.uri))
+    run_key = key_of_run(config_key, examples.get_string_custom_property("fingerprint"), overrides)
     pushed = push_model(source, PushSettings.model_validate_json(push), run_key)
     pushed_model.set_int_custom_property("version", pushed.version)
     pushed_model.set_string_custom_property("pushed_destination", str(pushed.folder))

@@ -7,8 +7,9 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config import BUILT_IN, Config, load
-from pipeline.config_errors import ConfigError, explain
+from pipeline.config_errors import ConfigError
 from schema.base import Settings
+from schema.explain import explain
 from schema.suggest import nearest
 
 SUITES = Path(__file__).parent / "suites"

@@ -147,3 +147,17 @@ def test_the_blessing_artifact_is_as_tfx_writes_it(tmp_path, auc, name, value):
     verdict = json.loads((tmp_path / "blessing" / "verdict.json").read_text())
     assert verdict["blessed"] is bool(value)
     assert verdict["rules"][0]["value"] == auc
+
+
+def test_a_run_may_lower_a_threshold_and_a_wrong_one_is_named(tmp_path):
+    evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
+    for folder, artifact in (("evaluation", evaluation), ("blessing", blessing)):
+        artifact.uri = str(tmp_path / folder)
+        (tmp_path / folder).mkdir()
+    (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(metrics(figures(0.65))))
+    given = {"evaluation": evaluation, "blessing": blessing, "code": ""}
+    given["settings"] = gate(overall={"min_auc": 0.7}).model_dump_json()
+    DomainGate.test_call(**given, overrides='{"overall": {"min_auc": 0.6}}')
+    assert blessing.get_int_custom_property("blessed") == 1
+    with pytest.raises(ValueError, match=r"overall\.min_acu is not a key.*Did you mean 'min_auc'"):
+        DomainGate.test_call(**given, overrides='{"overall": {"min_acu": 0.6}}')

@@ -8,7 +8,7 @@ from tfx.types import standard_artifacts
 from tiny_model import save_tiny
 
 from components.latest_blessed_model.component import LatestBlessedModel
-from components.latest_blessed_model.versions import PUSH_FILE, latest_version, versions
+from components.latest_blessed_model.versions import PUSH_FILE, key_of_run, latest_version, versions
 
 
 def add_version(push, number, run_key):
@@ -49,22 +49,36 @@ def test_a_damaged_version_is_named(tmp_path):
         latest_version(tmp_path, "b")
 
 
-def found(push, run_key, place):
-    model = standard_artifacts.Model()
+def found(push, place, fingerprint="data", overrides=""):
+    model, examples = standard_artifacts.Model(), standard_artifacts.Examples()
     model.uri = str(place)
-    LatestBlessedModel.test_call(model=model, push=str(push), run_key=run_key, as_of="", code="")
+    examples.set_string_custom_property("fingerprint", fingerprint)
+    LatestBlessedModel.test_call(
+        examples=examples, model=model, push=str(push), config_key="a", overrides=overrides, as_of="", code=""
+    )
     return model
 
 
 def test_the_component_copies_the_latest_version(tmp_path):
     save_tiny(tmp_path / "serving" / "4")
-    model = found(tmp_path / "serving", "a", tmp_path / "baseline")
+    model = found(tmp_path / "serving", tmp_path / "baseline")
     assert model.get_int_custom_property("found") == 1
     assert model.get_int_custom_property("version") == 4
     assert tf.saved_model.load(str(tmp_path / "baseline" / "Format-Serving")).signatures
 
 
 def test_no_version_is_said_and_nothing_copied(tmp_path):
-    model = found(tmp_path / "none", "a", tmp_path / "baseline")
+    model = found(tmp_path / "none", tmp_path / "baseline")
     assert model.get_int_custom_property("found") == 0
     assert not (tmp_path / "baseline").exists()
+
+
+def test_the_same_config_on_another_days_data_is_compared_with_what_serves(tmp_path):
+    save_tiny(tmp_path / "serving" / "1")
+    served = json.dumps({"run_key": key_of_run("a", "data")})
+    (tmp_path / "serving" / "1" / PUSH_FILE).parent.mkdir(exist_ok=True)
+    (tmp_path / "serving" / "1" / PUSH_FILE).write_text(served)
+    assert found(tmp_path / "serving", tmp_path / "same").get_int_custom_property("found") == 0
+    for change in ({"fingerprint": "next day"}, {"overrides": '{"architecture": "star"}'}):
+        place = tmp_path / next(iter(change))
+        assert found(tmp_path / "serving", place, **change).get_int_custom_property("found") == 1

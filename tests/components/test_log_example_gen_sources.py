@@ -1,6 +1,7 @@
 """Which files are read, what they are called, and which columns they are known to have."""
 
 import gzip
+from datetime import date
 
 import pytest
 
@@ -34,6 +35,26 @@ def test_files_of_the_same_name_are_told_apart_by_their_date(put):
     names = ["20260101/part.csv", "2026-01-02/part.csv"]
     assert found(DataSettings(path=f"{folder}/logs/{{DATE}}/*.csv")) == names
     assert found(DataSettings(path=f"{folder}/logs/{{DATE}}/*.csv", spans=1)) == names[1:]
+
+
+def test_a_span_is_the_newest_date_that_is_read(put):
+    names = [f"2026-01-0{day}.csv" for day in (1, 2, 3)]
+    path = f"{put(*names)}/{{DATE}}.csv"
+    for span in ("2026-01-02", "20260102", date(2026, 1, 2)):  # YAML reads the first form as a date
+        assert found(DataSettings(path=path, span=span)) == names[:2]
+    assert found(DataSettings(path=path, span="2026-01-02", spans=1)) == names[1:2]
+
+
+def test_a_span_that_is_not_there_is_said(put):
+    folder = put("2026-01-01.csv", "2026-01-03.csv")
+    with pytest.raises(
+        ValueError, match=r"span is 2026-01-02, but .* no logs of that date.*20260101 to 20260103"
+    ):
+        list_files(DataSettings(path=f"{folder}/{{DATE}}.csv", span="2026-01-02"))
+    with pytest.raises(ValueError, match=r"span 2026-01-02 needs \{DATE\} in path"):
+        DataSettings(path=str(folder), span="2026-01-02")
+    with pytest.raises(ValueError, match="pattern"):
+        DataSettings(path=f"{folder}/{{DATE}}.csv", span="yesterday")
 
 
 def test_a_pattern_takes_only_what_it_says(put):

@@ -216,7 +216,9 @@ def test_only_a_blessed_model_is_pushed(models, target, tmp_path, blessed):
         blessing=blessing,
         pushed_model=pushed,
         push=target.model_dump_json(),
-        run_key="a",
+        examples=standard_artifacts.Examples(),
+        config_key="a",
+        overrides="",
         code="",
     )
     assert numbers(target) == [1] * blessed

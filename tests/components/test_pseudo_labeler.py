@@ -185,6 +185,7 @@ def inputs_of(folder: Path, classifier: Path, train_files: list[str]) -> Inputs:
             train_files=train_files,
             eval_files=files(folder / "labeled", "validation"),
             base_model=str(classifier),
+            hyperparameters=None,
         )
     )
 

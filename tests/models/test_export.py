@@ -147,6 +147,7 @@ def arguments(transformed, place, **values) -> SimpleNamespace:
         "serving_model_dir": str(place / "model"),
         "model_run_dir": str(place / "logs"),
         "base_model": None,
+        "hyperparameters": None,
     }
     return SimpleNamespace(**{**given, **values})
 
@@ -156,6 +157,14 @@ def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
     assert (tmp_path / "model" / "saved_model.pb").is_file()
     assert json.loads((tmp_path / "logs" / "history.json").read_text())[0]["epoch"] == 1
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_the_model_that_a_run_was_started_with_takes_the_place_of_the_configs(transformed, tmp_path):
+    chosen = ModelSettings(architecture="star", embedding_dim=4).model_dump(mode="json")
+    given = Inputs(arguments(transformed, tmp_path, hyperparameters=chosen))
+    configs = Inputs(arguments(transformed, tmp_path))
+    assert (given.model.architecture, configs.model.architecture) == ("star", "mmoe")
+    assert given.work != configs.work  # a checkpoint of one is none of the other
 
 
 @pytest.mark.parametrize("empty", [False, True])

@@ -71,7 +71,7 @@ def results_of(history, metrics=None):
         "started": "today",
         "code": "c",
         "data": None,
-        "launch": {"fingerprint": "f", "run_key": "k", "baseline": None},
+        "launch": {"fingerprint": "f", "config_key": "k", "baseline": None},
         "components": {
             "LogExampleGen": component,
             "ModelPusher": {**component, "outputs": {"pushed_model": {"properties": {}}}},

@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 from command import mdr
+from typer.testing import CliRunner
 
 from components.domain_gate.settings import VERDICT_FILE
 from components.latest_blessed_model.versions import PUSH_FILE, versions
+from pipeline.cli import app
 from pipeline.lineage import open_store
 from pipeline.results import load_results
 from pipeline.run_folder import RunFolder
 
 WHY = "legal wants <b>x</b> out today"
+
+
+def bless(folder: RunFolder, *options: str):
+    return CliRunner().invoke(app, ["bless", "--run", str(folder.root), *options])
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +45,15 @@ def test_a_failed_gate_has_a_status_of_its_own_and_pushes_nothing(held_back, pip
 
 def test_without_force_it_says_what_failed_and_pushes_nothing(held_back):
     folder, target, _ = held_back
-    done = mdr("bless", "--run", folder.root)
-    assert done.returncode == 3
+    done = bless(folder)
+    assert done.exit_code == 3
     assert "all rows: AUC" in done.stdout and '--force --why "..."' in done.stdout
     assert not target.exists()
 
 
 def test_without_a_reason_it_is_refused(held_back):
     folder, target, _ = held_back
-    done = mdr("bless", "--run", folder.root, "--force", "--why", "  ")
-    assert done.returncode == 2 and "--why is empty" in done.stderr
+    assert "--why is empty" in str(bless(folder, "--force", "--why", "  ").exception)
     assert not target.exists()
 
 
@@ -70,14 +75,14 @@ def test_a_forced_push_is_on_record_everywhere_and_once(held_back):
     page = folder.report.read_text()
     assert "No go." in page and "Pushed all the same, as version 1" in page
     assert "legal wants &lt;b&gt;x&lt;/b&gt; out today" in page
-    said = mdr("report", "--run", folder.root).stdout
+    said = CliRunner().invoke(app, ["report", "--run", str(folder.root)]).stdout
     assert "pushed against the gate as version 1" in said and "nothing was pushed" not in said
 
-    again = mdr("bless", "--run", folder.root, "--force", "--why", "twice")
-    assert again.returncode == 0 and len(versions(target)) == 1
+    assert bless(folder, "--force", "--why", "twice").exit_code == 0
+    assert len(versions(target)) == 1
 
 
 def test_a_folder_without_a_run_says_so(tmp_path):
-    done = mdr("bless", "--run", tmp_path, "--force", "--why", "x")
-    assert done.returncode == 2 and "holds no finished run" in done.stderr
+    done = bless(RunFolder(tmp_path), "--force", "--why", "x")
+    assert "holds no finished run" in str(done.exception)
     assert list(tmp_path.iterdir()) == []

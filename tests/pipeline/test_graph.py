@@ -4,25 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
-import yaml
 
 from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.domain_classifier.settings import ClassifierSettings
-from kubeflow.compile import compile_pipeline
 from pipeline import graph
 from pipeline.config import load
 from pipeline.graph import Launch, create_components
 
-LAUNCH = Launch(fingerprint="f", run_key="r", baseline="", push="/serving")
-KFP_TYPES = {
-    "Examples",
-    "ExampleStatistics",
-    "ExampleAnomalies",
-    "Schema",
-    "TransformGraph",
-    "TransformCache",
-}
-KFP_TYPES |= {"Model", "ModelRun", "ModelEvaluation", "ModelBlessing", "PushedModel"}
+LAUNCH = Launch(fingerprint="f", config_key="r", baseline="", push="/serving")
 
 
 def parameters(config, launch=LAUNCH) -> dict[str, str]:
@@ -125,31 +114,16 @@ def test_other_augmentation_settings_run_the_augmenter_again(augmenting):
     assert changed(parameters(augmenting), parameters(changed_config)) == {"CounterfactualAugmenter"}
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_the_compiled_spec_is_the_same_graph_with_types_that_kubeflow_knows(
-    config, classifying, whole, tmp_path
-):
-    config = classifying if whole else config
-    out = tmp_path / "deep" / "pipeline.yaml"
-    compile_pipeline(config.model_copy(update={"name": "my-logs"}), out)
-    spec = yaml.safe_load(out.read_text())
-    assert spec["pipelineInfo"]["name"] == "my-logs"
-    assert spec["defaultPipelineRoot"] == config.kubeflow.pipeline_root
-    tasks = spec["root"]["dag"]["tasks"]
-    assert set(tasks) == {component.id for component in create_components(config, LAUNCH)}
-    assert set(spec["root"]["inputDefinitions"]["parameters"]) == {"baseline-version", "data-fingerprint"}
-    containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
-    assert {container["image"] for container in containers} == {config.kubeflow.image}
-    assert "resolver" not in json.dumps(spec).lower()
-    titles = {
-        yaml.safe_load(artifact["artifactType"]["instanceSchema"])["title"].removeprefix("tfx.")
-        for component in spec["components"].values()
-        for artifact in component.get("outputDefinitions", {}).get("artifacts", {}).values()
+def test_a_model_named_at_the_start_reaches_the_training_and_the_key_of_what_is_pushed(config):
+    without = {component.id: component for component in create_components(config, LAUNCH)}
+    launch = replace(LAUNCH, model='{"architecture": "star"}', gate="{}", path="/logs", span="2026-01-31")
+    by_name = {component.id: component for component in create_components(config, launch)}
+    assert set(by_name) - set(without) == {"ModelOverrides"}
+    trainer = by_name["Trainer"]
+    assert trainer.inputs["hyperparameters"] == by_name["ModelOverrides"].outputs["hyperparameters"]
+    assert changed(parameters(config), {name: parameters(config, launch)[name] for name in without}) == {
+        "LogExampleGen",
+        "LatestBlessedModel",
+        "DomainGate",
+        "ModelPusher",
     }
-    assert titles <= KFP_TYPES
-    assert [path.name for path in out.parent.iterdir()] == ["pipeline.yaml"]
-
-
-def test_compile_says_which_ending_it_needs(config, tmp_path):
-    with pytest.raises(ValueError, match=r"pipeline\.json must end in \.yaml"):
-        compile_pipeline(config, tmp_path / "pipeline.json")

@@ -152,6 +152,13 @@ def test_two_runs_on_one_folder_the_second_says_so(pipeline_run):
     assert "another run works in" in done.stderr
 
 
+def test_a_folder_that_cannot_be_written_is_said(pipeline_run, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    done = mdr("run", "--config", pipeline_run.config, "--out", tmp_path / "file" / "run")
+    assert done.returncode == 2
+    assert f"cannot write to {tmp_path}/file/run: Not a directory; give another --out." in done.stderr
+
+
 def test_ctrl_c_ends_every_process_and_says_how_to_go_on(pipeline_run, tmp_path):
     folder = tmp_path / "run"
     process = subprocess.Popen(

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from pipeline import source
-from pipeline.source import ROOT, code_version
+from pipeline.config import load
+from pipeline.source import ROOT, code_version, config_key
 
 
 @pytest.fixture
@@ -52,3 +53,11 @@ def test_a_change_of_the_schema_room_changes_every_version(copy):
 def test_a_folder_that_is_not_there_is_an_error():
     with pytest.raises(FileNotFoundError, match="no_such_room"):
         code_version("no_such_room")
+
+
+def test_the_key_of_a_config_hangs_on_what_a_model_is_made_from():
+    key = config_key(load("ciao"))
+    assert len(key) == 16
+    assert config_key(load("ciao", ["gate.overall.min_auc=0.7", "data.path=elsewhere", "push.keep=3"])) == key
+    for change in ("model.embedding_dim=8", "learning.seed=1", "split.seed=1"):
+        assert config_key(load("ciao", [change])) != key
