@@ -18,6 +18,7 @@ DAYS, READ = 6, 4
 STRICT = ("gate.overall.min_auc=0.99", "gate.domain.min_auc=0.99")
 SMALL = ("learning.epochs=1", "learning.batch_size=128", "checks.new_domain=warn", "checks.max_skew=1")
 FEATURES = "log.features={user_id: {min_count: 2}, price: {kind: numeric}, tags: {kind: sequence}}"
+CROSSINGS = "evaluation.crossings=[new_user, day]"
 LENIENT = {"overall": {"min_auc": 0.01, "calibration": None}, "domain": {"min_auc": None}}
 
 pytestmark = pytest.mark.slow
@@ -31,7 +32,7 @@ def place(tmp_path_factory) -> Path:
     volume = f"kubeflow.volumes={{mdr: {place / 'volume'}}}"
     serving = f"kubeflow.serving={place / 'volume' / 'serving'}"
     for name, root in (("bucket", "minio://mlpipeline/mdr"), ("volume", f"{place / 'volume' / 'root'}")):
-        changes = (*STRICT, *SMALL, FEATURES, volume, serving, f"kubeflow.pipeline_root={root}")
+        changes = (*STRICT, *SMALL, FEATURES, CROSSINGS, volume, serving, f"kubeflow.pipeline_root={root}")
         compile_pipeline(load(place / "sample" / "config.yaml", changes), place / f"{name}.yaml")
     return place
 
