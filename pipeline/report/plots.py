@@ -78,7 +78,7 @@ def calibration(metrics: dict) -> str:
             hovertemplate="%{fullData.name}: %{x:.4f} predicted, %{y:.4f} clicked, %{customdata:,} rows"
             "<extra></extra>",
         )
-    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": GREY, "dash": "dot", "width": 1})
+    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": GREY, "dash": "dash", "width": 1})
     figure.update_layout(height=420, xaxis_title="mean prediction", yaxis_title="click rate")
     figure.update_xaxes(range=[0, 1.05 * end])
     figure.update_yaxes(range=[0, 1.05 * end])
