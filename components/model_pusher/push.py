@@ -15,6 +15,7 @@ from filelock import FileLock
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.latest_blessed_model.versions import PUSH_FILE, versions
+from components.model_pusher.serving_config import write_serving_config
 from components.model_pusher.settings import PushSettings
 
 STAGING = ".staging-"
@@ -67,6 +68,7 @@ def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
 def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str) -> Pushed:
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
+    write_serving_config(target)
     there = versions(target)
     fingerprint = files_fingerprint(model)
     if there and (there[-1].run_key, there[-1].fingerprint) == (run_key, fingerprint):
@@ -113,9 +115,13 @@ def compare_answers(original: Path, copy: Path) -> None:
             raise PushError(f"{folder} does not load and answer: {type(error).__name__}: {error}") from error
     for expected, got in zip(*answers, strict=True):
         for name in expected:
-            if not np.all(np.isfinite(got[name])):
+            if got[name].dtype == tf.string:
+                same = np.array_equal(expected[name], got[name])
+            elif np.all(np.isfinite(got[name])):
+                same = np.allclose(expected[name], got[name], rtol=0, atol=TOLERANCE)
+            else:
                 raise PushError(f"the model answers {name} with {got[name].numpy()}, which is not finite.")
-            if not np.allclose(expected[name], got[name], rtol=0, atol=TOLERANCE):
+            if not same:
                 raise PushError(f"the copy answers {name} otherwise than the original.")
 
 
@@ -125,8 +131,13 @@ def warm_up_requests(model: Path) -> list[tuple[str, dict[str, tf.Tensor]]]:
         return []
     requests = []
     for record in tf.data.TFRecordDataset(str(model / WARM_UP)):
-        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
-        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = getattr(log, log.WhichOneof("log_type")).request
+        if log.HasField("predict_log"):
+            inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        else:  # Classify and Regress
+            examples = request.input.example_list.examples
+            inputs = {"inputs": tf.constant([example.SerializeToString() for example in examples])}
         requests.append((request.model_spec.signature_name, inputs))
     return requests
 
