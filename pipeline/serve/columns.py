@@ -1,7 +1,7 @@
 """The inputs of a signature, whole columns at once: out of protos, out of JSON, into tensors.
 
-A column of strings is a flat list of `bytes` or `str`, a column of numbers an array; a sequence has `width` values a
-row, "" for none. So requests of any size join by joining lists.
+A column of strings is a flat list of `bytes` or `str`, a column of numbers an array; a sequence has `width`
+values a row, "" for none. So requests of any size join by joining lists.
 """
 
 import base64

@@ -199,9 +199,8 @@ def check_filter(signature: Signature, wanted: list[str]) -> list[str]:
     """
     for name in wanted:
         if name not in signature.outputs:
-            raise InvalidRequest(
-                f"output tensor alias not found in signature: {name}; there are: {', '.join(signature.outputs)}."
-            )
+            there = ", ".join(signature.outputs)
+            raise InvalidRequest(f"output tensor alias not found in signature: {name}; there are: {there}.")
     return wanted or list(signature.outputs)
 
 

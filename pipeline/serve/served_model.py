@@ -84,8 +84,8 @@ class Signature:
         """Answer one request.
 
         Args:
-            given: by input, the values of all rows (see pipeline/serve/columns.py); what is left out takes the
-                training default.
+            given: by input, the values of all rows (see pipeline/serve/columns.py); what is left out takes
+                the training default.
 
         Raises:
             ServeError: a missing input, inputs of different length, no rows, a full queue.

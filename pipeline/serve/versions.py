@@ -15,9 +15,9 @@ LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
 class Versions:
     """The served version of a push target.
 
-    A newer one is loaded and warmed up beside the old one, then takes its place in one assignment; requests that
-    the old one has begun end there, and it goes when the last of them has. One that fails is passed over until its
-    files change, so that a folder that is still being copied is tried again.
+    A newer one is loaded and warmed up beside the old one, then takes its place in one assignment; requests
+    that the old one has begun end there, and it goes when the last of them has. One that fails is passed over
+    until its files change, so that a folder that is still being copied is tried again.
 
     Args:
         target: the push target. name: of the model. batching: how requests are merged.
