@@ -60,7 +60,8 @@ class Signature:
         try:
             return {name: output.numpy() for name, output in self._function(**tensors).items()}
         except tf.errors.InvalidArgumentError as error:  # such as a tf.Example with a column of another type
-            raise InvalidRequest(error.message.splitlines()[0]) from None
+            said = error.message.partition("\n\t [[")[0].splitlines()[-1]  # without the graph's own names
+            raise InvalidRequest(said) from None
 
     def read(self, given: Mapping[str, Any], convert: Callable[[Column, Any], Values]) -> Inputs:
         """Return the inputs of a request in the form that `run` takes.

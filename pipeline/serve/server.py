@@ -125,6 +125,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(socket.SOMAXCONN)  # now: a client that comes before uvicorn does waits
     except OSError as error:
         listener.close()
         raise OSError(
