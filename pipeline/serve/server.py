@@ -50,7 +50,7 @@ class Server:
         settings: how it is reached and bounded.
 
     Attributes:
-        rest_port, grpc_port: where it listens. versions: what it serves.
+        rest_port, grpc_port: where it listens. versions: what it serves. metrics: what it counted.
 
     Raises:
         ValueError: the target holds no version that can be served.
@@ -58,7 +58,8 @@ class Server:
     """
 
     def __init__(self, settings: ServeSettings):
-        metrics, queue = Metrics(), Queue(settings.max_rows)
+        self.metrics = metrics = Metrics()
+        queue = Queue(settings.max_rows)
         metrics.waiting.set_function(lambda: queue.rows)
         batching = Batching(queue, MAX_BATCH_ROWS, os.cpu_count() or 1, metrics.batch_ran)
         self.versions = Versions(settings.target, settings.name, batching, metrics.version.set)
