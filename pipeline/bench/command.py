@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipeline.bench import components_command, cost_command, weights_command  # noqa: F401 - adding commands
+from pipeline.bench import (  # noqa: F401 - adding commands
+    components_command,
+    cost_command,
+    serve_command,
+    weights_command,
+)
 from pipeline.bench.options import (
     WORK,
     Data,

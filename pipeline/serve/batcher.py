@@ -28,15 +28,15 @@ class _Request:
 
 
 class Queue:
-    """How many rows may wait in a server; shared by all its batchers.
+    """How much may wait in a server; shared by all its batchers.
 
     Args:
-        limit: that many rows.
+        max_rows: over all requests. max_requests: each holds a thread.
     """
 
-    def __init__(self, limit: int):
-        self.limit = limit
-        self._rows = 0
+    def __init__(self, max_rows: int, max_requests: int):
+        self._max_rows, self._max_requests = max_rows, max_requests
+        self._rows = self._requests = 0
         self._lock = threading.Lock()
 
     @property
@@ -45,22 +45,29 @@ class Queue:
         return self._rows
 
     def enter(self, rows: int) -> None:
-        """Count rows in.
+        """Count the rows of a request in.
 
         Raises:
             Overloaded: there is no room for them now. InvalidRequest: there never is.
         """
-        if rows > self.limit:
-            raise InvalidRequest(f"{rows:,} rows in one request; this server takes at most {self.limit:,}.")
+        if rows > self._max_rows:
+            raise InvalidRequest(
+                f"{rows:,} rows in one request; this server takes at most {self._max_rows:,}."
+            )
         with self._lock:
-            if self._rows + rows > self.limit:
-                raise Overloaded(f"{self._rows:,} rows wait, {self.limit:,} may; try again in a moment.")
+            if self._rows + rows > self._max_rows or self._requests == self._max_requests:
+                raise Overloaded(
+                    f"{self._requests} requests with {self._rows:,} rows wait; {self._max_requests} with"
+                    f" {self._max_rows:,} may. Try again in a moment."
+                )
             self._rows += rows
+            self._requests += 1
 
     def leave(self, rows: int) -> None:
-        """Count rows out."""
+        """Count the rows of a request out."""
         with self._lock:
             self._rows -= rows
+            self._requests -= 1
 
 
 class Batcher:

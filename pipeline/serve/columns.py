@@ -6,6 +6,7 @@ values a row, "" for none. So requests of any size join by joining lists.
 
 import base64
 import binascii
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +41,6 @@ class Column:
         """Return what stands for a missing value, once a row: the model then takes the training default."""
         return np.full(rows, NAN, np.float32) if self.is_number else [""] * (rows * (self.width or 1))
 
-    def tensor(self, values: Values) -> tf.Tensor:
-        """Return values as the signature takes them."""
-        if self.width is None:
-            return tf.constant(values)
-        return tf.reshape(tf.constant(values, tf.string), [-1, self.width])
-
     def from_proto(self, proto: tensor_pb2.TensorProto) -> Values:
         """Return the values of a tensor of a gRPC request.
 
@@ -64,7 +59,7 @@ class Column:
                 f"input {self.name!r} has the shape {shape}; it must be"
                 f" {'[rows]' if self.width is None else '[rows, values]'}."
             )
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if self.is_number or len(proto.string_val) != size:  # a proto may leave repeated values out
             values = _array(self.name, proto)
             if self.is_number:

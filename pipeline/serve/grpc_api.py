@@ -37,8 +37,7 @@ def create_server(
 
     Args:
         versions: what serves. metrics: told of each request. address: `host:port`, port 0 for a free one.
-        threads: requests at the same time; more are refused with RESOURCE_EXHAUSTED.
-        max_bytes: of a message.
+        threads: that requests run in. max_bytes: of a message.
 
     Raises:
         OSError: the address cannot be bound.
@@ -48,7 +47,8 @@ def create_server(
         ("grpc.max_receive_message_length", max_bytes),
         ("grpc.max_send_message_length", -1),
     ]
-    server = grpc.server(ThreadPoolExecutor(threads), options=options, maximum_concurrent_rpcs=threads)
+    # No `maximum_concurrent_rpcs`: it ends a call before its message is read, which clients see as CANCELLED.
+    server = grpc.server(ThreadPoolExecutor(threads), options=options)
     answers = _Answers(metrics)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
         PredictionService(versions, answers), server
@@ -110,7 +110,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         outputs = signature.run(signature.read(request.inputs, Column.from_proto))
         response = predict_pb2.PredictResponse(model_spec=_spec_of(request.model_spec, model, signature))
         for name in wanted:
-            response.outputs[name].CopyFrom(_tensor(outputs[name]))
+            _fill(response.outputs[name], outputs[name])
         return response
 
     def _classify(self, request) -> classification_pb2.ClassificationResponse:
@@ -221,11 +221,10 @@ def _spec_of(asked: model_pb2.ModelSpec, model: ServedModel, signature: Signatur
     return spec
 
 
-def _tensor(values: np.ndarray) -> tensor_pb2.TensorProto:
+def _fill(proto: tensor_pb2.TensorProto, values: np.ndarray) -> None:
     # Clients of TF Serving read `float_val`, which tf.make_tensor_proto would leave empty.
-    proto = tensor_pb2.TensorProto(dtype=tf.as_dtype(values.dtype).as_datatype_enum)
+    proto.dtype = tf.as_dtype(values.dtype).as_datatype_enum
     for size in values.shape:
         proto.tensor_shape.dim.add(size=size)
     field = proto.float_val if values.dtype == np.float32 else proto.string_val
     field.extend(values.ravel().tolist())
-    return proto

@@ -18,7 +18,7 @@ from models.export import CLASS_NAMES, CLASS_SCORES, INPUTS, REGRESSIONS
 from pipeline.serve import grpc_api
 from pipeline.serve.batcher import Outputs
 from pipeline.serve.columns import Column
-from pipeline.serve.errors import InvalidRequest, NotServed, Overloaded, ServeError, TooLarge
+from pipeline.serve.errors import InvalidRequest, NotServed, ServeError, TooLarge
 from pipeline.serve.examples import input_from_json, serialized_examples
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.served_model import ServedModel, Signature
@@ -26,16 +26,16 @@ from pipeline.serve.versions import Versions
 
 
 class Rest:
-    """Answers REST requests; each runs in one of a fixed number of threads.
+    """Answers REST requests.
 
     Args:
         versions: what serves. metrics: told of each request.
-        threads: requests at the same time; more are refused with 429. max_bytes: of a request's body.
+        threads: that requests run in. max_bytes: of a request's body.
     """
 
     def __init__(self, versions: Versions, metrics: Metrics, threads: int, max_bytes: int):
         self._versions, self._metrics, self._max_bytes = versions, metrics, max_bytes
-        self._threads, self._free = ThreadPoolExecutor(threads), threads
+        self._threads = ThreadPoolExecutor(threads)
         self._methods = {"predict": predict, "classify": classify, "regress": regress}
         self.app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         self.app.add_exception_handler(HTTPException, _no_such_page)
@@ -90,15 +90,9 @@ class Rest:
         with self._metrics.request("rest", method) as status:
             try:
                 body = await self._body(request)
-                if not self._free:
-                    raise Overloaded("all threads are busy; try again in a moment.")
-                self._free -= 1  # one event loop: nothing comes between the look and this
-                try:
-                    answer = await asyncio.get_running_loop().run_in_executor(
-                        self._threads, lambda: orjson.dumps(work(body), option=orjson.OPT_SERIALIZE_NUMPY)
-                    )
-                finally:
-                    self._free += 1
+                answer = await asyncio.get_running_loop().run_in_executor(
+                    self._threads, lambda: orjson.dumps(work(body), option=orjson.OPT_SERIALIZE_NUMPY)
+                )
                 return Response(answer, media_type="application/json")
             except ServeError as error:
                 status[0] = error.grpc.name

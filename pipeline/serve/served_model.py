@@ -15,6 +15,7 @@ from models.export import DESCRIPTION
 from pipeline.serve.batcher import Batcher, Inputs, Outputs, Queue
 from pipeline.serve.columns import Column, Values
 from pipeline.serve.errors import InvalidRequest, NotServed
+from pipeline.serve.packing import Packed
 from schema.log_schema import LogSchema
 from schema.suggest import nearest
 
@@ -47,18 +48,18 @@ class Signature:
     """
 
     def __init__(self, name: str, function, log: LogSchema, batching: Batching):
-        self.name, self._function = name, function
+        self.name = name
         specs = function.structured_input_signature[1]
         self.columns = {column: _column(name, spec, log) for column, spec in sorted(specs.items())}
         self.outputs = tuple(sorted(function.structured_outputs))
+        self._packed = Packed(function, self.columns)
         batcher = Batcher(self.call, batching.queue, batching.max_rows, batching.turns, batching.ran)
         self._batcher = batcher
 
     def call(self, inputs: Inputs) -> Outputs:
         """Run the function itself, without the batcher."""
-        tensors = {name: column.tensor(inputs[name]) for name, column in self.columns.items()}
         try:
-            return {name: output.numpy() for name, output in self._function(**tensors).items()}
+            return self._packed(inputs)
         except tf.errors.InvalidArgumentError as error:  # such as a tf.Example with a column of another type
             said = error.message.partition("\n\t [[")[0].splitlines()[-1]  # without the graph's own names
             raise InvalidRequest(said) from None

@@ -75,7 +75,7 @@ def finish(slow, requests):
 
 
 def test_what_waits_during_a_call_runs_in_the_next_one_and_gets_its_own_rows(slow):
-    queue = Queue(100)
+    queue = Queue(100, 100)
     batcher = Batcher(slow, queue, max_rows=4, turns=1)
     requests = start(batcher, slow, queue, [1], [2, 3], [4], [5, 6], [7])
     outcomes = finish(slow, requests)
@@ -86,14 +86,14 @@ def test_what_waits_during_a_call_runs_in_the_next_one_and_gets_its_own_rows(slo
 
 
 def test_a_request_larger_than_a_batch_runs_alone(slow):
-    queue = Queue(100)
+    queue = Queue(100, 100)
     batcher = Batcher(slow, queue, max_rows=2, turns=1)
     finish(slow, start(batcher, slow, queue, [1], [2, 3, 4], [5]))
     assert slow.batches == [[1], [2, 3, 4], [5]]
 
 
 def test_turns_run_beside_each_other(slow):
-    queue = Queue(100)
+    queue = Queue(100, 100)
     batcher = Batcher(slow, queue, max_rows=4, turns=2)
     requests = start(batcher, slow, queue, [1], [2])
     assert slow.running.acquire(timeout=30)  # both run, none has ended
@@ -102,10 +102,10 @@ def test_turns_run_beside_each_other(slow):
 
 
 def test_a_full_queue_refuses_and_has_room_again_later(slow):
-    queue = Queue(3)
+    queue = Queue(3, 100)
     batcher = Batcher(slow, queue, max_rows=4, turns=1)
     requests = start(batcher, slow, queue, [1], [2, 3])
-    with pytest.raises(Overloaded, match="3 rows wait, 3 may"):
+    with pytest.raises(Overloaded, match="2 requests with 3 rows wait; 100 with 3 may"):
         batcher.run({"x": [4], "n": np.arange(1)}, 1)
     with pytest.raises(InvalidRequest, match="takes at most 3"):
         batcher.run({"x": [4] * 4, "n": np.arange(4)}, 4)
@@ -115,7 +115,7 @@ def test_a_full_queue_refuses_and_has_room_again_later(slow):
 
 
 def test_a_wrong_request_does_not_spoil_its_neighbours(slow):
-    queue = Queue(100)
+    queue = Queue(100, 100)
     batcher = Batcher(slow, queue, max_rows=4, turns=1)
     requests = start(batcher, slow, queue, [1], [2], ["bad"], [3])
     slow.go.release()
