@@ -19,6 +19,7 @@ from components.log_example_gen.settings import SPLITS
 from components.log_schema_gen.component import LogSchemaGen
 from components.model_pusher.component import ModelPusher
 from components.pseudo_labeler.component import PseudoLabeler
+from components.serving_lookup.component import ServingLookup
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.source import code_version
@@ -98,6 +99,14 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         examples=examples.outputs["examples"], log=log, code=code_version("components/item_popularity")
     )
     popularity.add_upstream_node(data_gate)
+
+    # What a server must know to rank items for a user by their ids alone.
+    lookup = ServingLookup(
+        examples=examples.outputs["examples"],
+        popularity=popularity.outputs["popularity"],
+        log=log,
+        code=code_version("components/serving_lookup"),
+    )
 
     # Rows of minor domains, made from those of major ones; without the config's key nobody adds any.
     rows, splits, train_splits = examples.outputs["examples"], SPLITS, ["train"]
@@ -204,6 +213,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     pusher = ModelPusher(
         model=trainer.outputs["model"],
         blessing=gate.outputs["blessing"],
+        lookup=lookup.outputs["lookup"],
         push=config.push.model_copy(update={"path": launch.push}).model_dump_json(),
         run_key=launch.run_key,
         code=code_version("components/model_pusher", "components/latest_blessed_model")
@@ -216,6 +226,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         validator,
         data_gate,
         popularity,
+        lookup,
         *augmenters,
         transform,
         *classifying,

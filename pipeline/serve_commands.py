@@ -1,10 +1,12 @@
-"""The commands that use a pushed model: `mdr serve`."""
+"""The commands that use a pushed model: `mdr serve`, `mdr recommend`, `mdr rollback`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 console = Console()
 Model = Annotated[
@@ -46,4 +48,51 @@ def serve(
     run_server(settings, started)
 
 
-COMMANDS = (serve,)
+def recommend(
+    model: Model,
+    user: Annotated[str, typer.Option("--user", help="Id of the user.")],
+    domain: Annotated[str, typer.Option("--domain", help="Name of the domain.")],
+    k: Annotated[int, typer.Option("-k", help="How many items.", min=1)] = 20,
+    candidates: Annotated[
+        Path | None, typer.Option(help="File of item ids, one a line; without it, the popular items.")
+    ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option(help="A feature's value, such as device=phone; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the items for machines.")] = False,
+) -> None:
+    """Rank items for a user in a domain."""
+    from pipeline.recommend import Ask, read_candidates
+    from pipeline.serve.ranking import recommend_once
+
+    given = None if candidates is None else read_candidates(candidates)
+    ask = Ask(user, domain, k, given)
+    answer = recommend_once(model, ask, context or ())
+    if as_json:
+        typer.echo(json.dumps(answer, indent=1))
+        return
+    for name in ("user", "domain"):
+        if not answer[f"known_{name}"]:
+            console.print(f"[yellow]![/] the logs do not know the {name} {escape(getattr(ask, name)!r)}")
+    for place, item in enumerate(answer["items"], start=1):
+        console.print(f"{place:>4}  {item['probability']:.4f}  {escape(item['item'])}", highlight=False)
+    if not answer["items"]:
+        console.print("no item is left: the user has clicked every candidate")
+
+
+def rollback(
+    model: Model,
+    why: Annotated[str, typer.Option("--why", help="The reason, for those who read the log.")],
+) -> None:
+    """Take the newest version away, so that the one before it serves again."""
+    from pipeline.rollback import roll_back
+
+    done = roll_back(model, why)
+    console.print(
+        f"[green]✓[/] version {done.serves} serves; version {done.version} is in {done.moved_to}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+COMMANDS = (serve, recommend, rollback)

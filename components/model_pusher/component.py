@@ -14,6 +14,7 @@ from components.model_pusher.settings import PushSettings
 def ModelPusher(
     model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
     blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    lookup: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     pushed_model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.PushedModel],
     push: tfx.dsl.components.Parameter[str],
     run_key: tfx.dsl.components.Parameter[str],
@@ -22,7 +23,7 @@ def ModelPusher(
     """Push the model if it is blessed; else leave the target as it is.
 
     Args:
-        model: the model. blessing: from DomainGate.
+        model: the model. blessing: from DomainGate. lookup: from ServingLookup; it goes beside the model.
         pushed_model: its properties say if it was `pushed` (0 or 1), and the `version` and
             `pushed_destination`.
         push: `PushSettings` as JSON. run_key: of this run.
@@ -34,6 +35,6 @@ def ModelPusher(
         logging.warning("the model is not blessed; nothing is pushed.")
         return
     source = Path(path_utils.serving_model_path(model.uri))
-    pushed = push_model(source, PushSettings.model_validate_json(push), run_key)
+    pushed = push_model(source, PushSettings.model_validate_json(push), run_key, Path(lookup.uri))
     pushed_model.set_int_custom_property("version", pushed.version)
     pushed_model.set_string_custom_property("pushed_destination", str(pushed.folder))

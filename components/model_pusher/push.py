@@ -21,6 +21,7 @@ from components.model_pusher.settings import PushSettings
 STAGING = ".staging-"
 HIGHEST = ".highest_version"  # survives the deletion of versions, so that a number is never used again
 LOCK_SECONDS = 600
+LOOKUP = "assets.extra/lookup"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 TOLERANCE = 1e-6
 
@@ -42,7 +43,7 @@ class Pushed:
     new: bool
 
 
-def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
+def push(model: Path, settings: PushSettings, run_key: str, lookup: Path | None = None) -> Pushed:
     """Make a SavedModel the newest version of a push target.
 
     It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
@@ -52,6 +53,7 @@ def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
         model: the SavedModel.
         settings: the target, and how many versions stay.
         run_key: of the run that pushes.
+        lookup: tables that go into the version's `assets.extra/lookup`; None for none.
 
     Raises:
         PushError: the target cannot be written, or the copy does not answer like the original.
@@ -60,12 +62,14 @@ def push(model: Path, settings: PushSettings, run_key: str) -> Pushed:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / ".lock", timeout=LOCK_SECONDS):
-            return _push_locked(model, target, settings, run_key)
+            return _push_locked(model, target, settings, run_key, lookup)
     except OSError as error:
         raise PushError(f"cannot push to {target}: {error.strerror or error}.") from error
 
 
-def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str) -> Pushed:
+def _push_locked(
+    model: Path, target: Path, settings: PushSettings, run_key: str, lookup: Path | None
+) -> Pushed:
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
     write_serving_config(target)
@@ -77,15 +81,14 @@ def _push_locked(model: Path, target: Path, settings: PushSettings, run_key: str
     try:
         shutil.copytree(model, staged)
         compare_answers(model, staged)
+        if lookup:
+            shutil.copytree(lookup, staged / LOOKUP, ignore=shutil.ignore_patterns(".*"))
         number = 1 + max([_highest(target), *(version.number for version in there)])
         pushed = {"version": number, "run_key": run_key, "fingerprint": fingerprint, "pushed_at": time.time()}
         (staged / PUSH_FILE).parent.mkdir(exist_ok=True)
         (staged / PUSH_FILE).write_text(json.dumps(pushed, indent=1), encoding="utf-8")
         _flush(staged)
-        beside = target / f"{HIGHEST}.new"
-        beside.write_text(str(number), encoding="utf-8")
-        _flush(beside)
-        os.replace(beside, target / HIGHEST)
+        reserve_number(target, number)
         os.rename(staged, target / str(number))
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
@@ -148,6 +151,16 @@ def files_fingerprint(folder: Path) -> str:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def reserve_number(target: Path, number: int) -> None:
+    """Note that a version number was used, and is never to be used again."""
+    if number <= _highest(target):
+        return
+    beside = target / f"{HIGHEST}.new"
+    beside.write_text(str(number), encoding="utf-8")
+    _flush(beside)
+    os.replace(beside, target / HIGHEST)
 
 
 def _highest(target: Path) -> int:

@@ -98,10 +98,10 @@ def markdown(figures: dict, command: str) -> str:
     lines = [
         "## mdr serve beside bare calls of the model's function",
         "",
-        f"Medians of {figures['repeat']} turns of {figures['seconds']:g} s; the clients are threads of one other"
-        " process on the same machine. `bare` calls the SavedModel's function with tensors that are there"
-        " already, from as many threads, as TensorFlow comes; `one thread` with one thread per operation, as mdr"
-        " serve sets it. Each entry: p50 / p95 / p99 in ms, requests/s.",
+        f"Medians of {figures['repeat']} turns of {figures['seconds']:g} s; the clients are threads of one"
+        " other process on the same machine. `bare` calls the SavedModel's function with tensors that are"
+        " there already, from as many threads, as TensorFlow comes; `one thread` with one thread per operation,"
+        " as mdr serve sets it. Each entry: p50 / p95 / p99 in ms, requests/s.",
         "",
         "| rows, clients | bare | bare, one thread | gRPC | REST | gRPC takes longer | REST takes longer |",
         "|---|---|---|---|---|---|---|",
@@ -121,9 +121,9 @@ def markdown(figures: dict, command: str) -> str:
         [
             *lines,
             "",
-            f"From {COUNTED_FROM} rows on a request takes at most {figures['overhead']:+.0%} longer by gRPC than"
-            f" a bare call ({figures['overhead_one_thread']:+.0%} against one thread per operation), by REST"
-            f" {figures['overhead_rest']:+.0%} ({figures['overhead_rest_one_thread']:+.0%}).",
+            f"From {COUNTED_FROM} rows on a request takes at most {figures['overhead']:+.0%} longer by gRPC"
+            f" than a bare call ({figures['overhead_one_thread']:+.0%} against one thread per operation), by"
+            f" REST {figures['overhead_rest']:+.0%} ({figures['overhead_rest_one_thread']:+.0%}).",
             "",
             f"At {flood['sent_per_s']:,} requests/s of {flood['batch']} rows, {FLOOD_TIMES} times"
             f" {flood['sustained_per_s']:,}: {came}; the answered ones took {flood['p50_ms']:.0f} ms (p50),"

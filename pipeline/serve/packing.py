@@ -1,4 +1,4 @@
-"""Calls a signature with two tensors, however many columns it has: a tensor costs more to make than to fill."""
+"""Calls a signature with two tensors, however many columns it has: making one costs more than filling it."""
 
 import numpy as np
 import tensorflow as tf

@@ -21,6 +21,8 @@ from pipeline.serve.columns import Column
 from pipeline.serve.errors import InvalidRequest, NotServed, ServeError, TooLarge
 from pipeline.serve.examples import input_from_json, serialized_examples
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.page import write_page
+from pipeline.serve.ranking import recommend
 from pipeline.serve.served_model import ServedModel, Signature
 from pipeline.serve.versions import Versions
 
@@ -36,13 +38,19 @@ class Rest:
     def __init__(self, versions: Versions, metrics: Metrics, threads: int, max_bytes: int):
         self._versions, self._metrics, self._max_bytes = versions, metrics, max_bytes
         self._threads = ThreadPoolExecutor(threads)
-        self._methods = {"predict": predict, "classify": classify, "regress": regress}
+        self._methods = {
+            "predict": predict,
+            "classify": classify,
+            "regress": regress,
+            "recommend": recommend,
+        }
         self.app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         self.app.add_exception_handler(HTTPException, _no_such_page)
         for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{number}"):
             self.app.add_api_route(path, self._status, methods=["GET"])
             self.app.add_api_route(f"{path}/metadata", self._metadata, methods=["GET"])
             self.app.add_api_route(f"{path}:{{method}}", self._call, methods=["POST"])
+        self.app.add_api_route("/", self._page, methods=["GET"])
         self.app.add_api_route("/metrics", self._show_metrics, methods=["GET"])
 
     async def _call(self, request: Request) -> Response:
@@ -84,6 +92,10 @@ class Rest:
 
     async def _show_metrics(self) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _page(self) -> Response:
+        model = self._versions.get(self._versions.name)
+        return Response(write_page(model, self._versions.name), media_type="text/html")
 
     async def _answer(self, method: str, request: Request, work: Callable[[bytes], Any]) -> Response:
         """Answer with what `work` makes of the body, as JSON, or with its error."""

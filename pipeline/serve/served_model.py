@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from components.model_pusher.push import warm_up_requests
+from components.model_pusher.push import LOOKUP, warm_up_requests
+from components.serving_lookup.files import OWNERS
 from models.export import DESCRIPTION
+from pipeline.recommend import Lookup
 from pipeline.serve.batcher import Batcher, Inputs, Outputs, Queue
 from pipeline.serve.columns import Column, Values
 from pipeline.serve.errors import InvalidRequest, NotServed
@@ -116,7 +118,8 @@ class ServedModel:
         folder: the SavedModel, named by its number. batching: how requests are merged.
 
     Attributes:
-        number: of the version. log: the log's schema. signatures: by name. definitions: the SignatureDefs.
+        number: of the version. log: the log's schema. domains: that it was trained on. signatures: by name.
+        definitions: the SignatureDefs. lookup: tables to rank with; None where none were pushed.
 
     Raises:
         LoadError: it does not load, or a warm-up request has no finite answer.
@@ -127,6 +130,7 @@ class ServedModel:
         try:
             description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             self.log = LogSchema.model_validate(description["log"])
+            self.domains = description.get("spec", {}).get("domains", [])
             graphs = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
             self.definitions = {
                 name: definition
@@ -138,6 +142,8 @@ class ServedModel:
                 name: Signature(name, function, self.log, batching)
                 for name, function in self._loaded.signatures.items()
             }
+            has_tables = (folder / LOOKUP / OWNERS).is_file()
+            self.lookup = Lookup(folder, self.log) if has_tables else None
             self._warm_up()
         except LoadError:
             raise
