@@ -50,10 +50,8 @@ def roll_back(target: Path, why: str) -> Rollback:
     with FileLock(target / ".lock", timeout=LOCK_SECONDS):
         there = versions(target)
         if len(there) < 2:
-            raise ValueError(
-                f"{target} holds {len(there)} version{'' if len(there) == 1 else 's'}; to roll back takes two, for"
-                " one must serve."
-            )
+            held = "no version" if not there else f"only version {there[0].number}"
+            raise ValueError(f"{target} holds {held}; to roll back takes two, for one must serve.")
         newest, before = there[-1], there[-2]
         moved_to = target / f"{ROLLED_BACK}{newest.number}"
         reserve_number(target, newest.number)

@@ -73,7 +73,8 @@ def recommend(
         return
     for name in ("user", "domain"):
         if not answer[f"known_{name}"]:
-            console.print(f"[yellow]![/] the logs do not know the {name} {escape(getattr(ask, name)!r)}")
+            said = escape(f"the logs do not know the {name} {getattr(ask, name)!r}")
+            console.print(f"[yellow]![/] {said}", highlight=False)
     for place, item in enumerate(answer["items"], start=1):
         console.print(f"{place:>4}  {item['probability']:.4f}  {escape(item['item'])}", highlight=False)
     if not answer["items"]:

@@ -100,8 +100,8 @@ def markdown(figures: dict, command: str) -> str:
         "",
         f"Medians of {figures['repeat']} turns of {figures['seconds']:g} s; the clients are threads of one"
         " other process on the same machine. `bare` calls the SavedModel's function with tensors that are"
-        " there already, from as many threads, as TensorFlow comes; `one thread` with one thread per operation,"
-        " as mdr serve sets it. Each entry: p50 / p95 / p99 in ms, requests/s.",
+        " there already, from as many threads, as TensorFlow comes; `one thread` with one thread per"
+        " operation, as mdr serve sets it. Each entry: p50 / p95 / p99 in ms, requests/s.",
         "",
         "| rows, clients | bare | bare, one thread | gRPC | REST | gRPC takes longer | REST takes longer |",
         "|---|---|---|---|---|---|---|",

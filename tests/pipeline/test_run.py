@@ -27,6 +27,7 @@ COMPONENTS = {
     "CounterfactualAugmenter",
     "Trainer",
     "LatestBlessedModel",
+    "ServingLookup",
     "DomainEvaluator",
     "DomainGate",
     "ModelPusher",
