@@ -49,7 +49,7 @@ def ServingLookup(
     users.write_parquet(folder / USERS)
     newest.items.write_parquet(folder / ITEMS)
     popular(pl.read_parquet(os.path.join(popularity.uri, ITEMS_BY_DOMAIN))).write_parquet(folder / POPULAR)
-    found = owners(newest.users, newest.items, schema)
+    found = owners(newest)
     (folder / OWNERS).write_text(json.dumps(found, indent=1), encoding="utf-8")
     lookup.set_int_custom_property("users", len(users))
     lookup.set_int_custom_property("items", len(newest.items))

@@ -14,6 +14,7 @@ from schema.log_schema import LABEL, TIME, LogSchema
 MAX_ROWS = 200_000  # the newest users, and the items that were seen last
 MAX_CLICKED = 200  # per user
 MAX_POPULAR = 500  # items per domain
+SAMPLE_ROWS = 10_000  # that tell whose property a feature is
 AGREEMENT = 0.9  # share of rows that must agree for a feature to be a user's or an item's
 BATCH = 65_536
 
@@ -42,16 +43,22 @@ class Newest:
 
     Args:
         log: what each column means. Without a time the rows that come later are newer.
+
+    Attributes:
+        log: as given. users, items: their newest rows. sample: the rows that came last.
     """
 
     def __init__(self, log: LogSchema):
-        self._log = log
+        self.log = log
         self._order = [TIME] if log.time else []
-        self.users = self.items = self._clicks = None
+        self.users = self.items = self.sample = self._clicks = None
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take in some rows (see `read_rows`)."""
-        log = self._log
+        log = self.log
+        self.sample = pl.concat([frame for frame in (self.sample, rows) if frame is not None]).tail(
+            SAMPLE_ROWS
+        )
         clicks = rows.filter(pl.col(LABEL) == 1).select(log.user, log.item, *self._order)
         self.users = self._last([self.users, rows], [log.user]).tail(MAX_ROWS)
         self.items = self._last([self.items, rows], [log.item]).tail(MAX_ROWS)
@@ -61,7 +68,7 @@ class Newest:
 
     def with_clicks(self) -> pl.DataFrame:
         """Return the users with their clicked items as `CLICKED`, a list, empty for none."""
-        log = self._log
+        log = self.log
         lists = self._clicks.group_by(log.user, maintain_order=True).agg(pl.col(log.item).alias(CLICKED))
         return self.users.join(lists, on=log.user, how="left").with_columns(pl.col(CLICKED).fill_null([]))
 
@@ -73,18 +80,15 @@ class Newest:
         return rows.unique(keys, keep="last", maintain_order=True)
 
 
-def owners(users: pl.DataFrame, items: pl.DataFrame, log: LogSchema) -> dict[str, str]:
+def owners(newest: Newest) -> dict[str, str]:
     """Return for each feature whether it is the `user`'s, the `item`'s or the `context`'s.
 
-    A feature is an item's when the newest rows of users show it as the newest rows of those items do, other
-    users' rows; and a user's likewise. What agrees with neither (a device, an hour) is the impression's.
-
-    Args:
-        users, items: their newest rows. log: what each column means.
+    A feature is an item's when rows of other users show it as the item's newest row does; a user's when rows
+    of other items show it as the user's newest row does. What agrees with neither (an hour) is the context's.
     """
-    of_item = _agreement(users, items, log.item, log)
-    of_user = _agreement(items, users, log.user, log)
-    found = {}
+    log, found = newest.log, {}
+    of_item = _agreement(newest.sample, newest.items, log.item, log)
+    of_user = _agreement(newest.sample, newest.users, log.user, log)
     for name in log.features:
         if name in (log.user, log.item):
             found[name] = "user" if name == log.user else "item"
