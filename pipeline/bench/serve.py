@@ -18,8 +18,11 @@ from pipeline.bench.serve_load import bare_calls, server_calls
 from pipeline.predict import find_model
 
 ROWS, CLIENTS = (1, 32, 512), (1, 8, 32)
-FLOORS = {"bare": 0, "bare_one_thread": 1}  # threads of one operation; 0 is as TensorFlow comes
 PROTOCOLS = ("grpc", "rest")
+# By floor: whether TensorFlow may split an operation over threads (mdr serve forbids it), and whether there are
+# as many callers as clients; else one.
+FLOORS = {"bare": (True, False), "bare_one_thread": (False, False), "bare_same_clients": (True, True)}
+FLOOR_NAMES = ("bare", "one thread", "as many callers")
 COUNTED_FROM = 32  # rows; a smaller request is mostly transport
 FLOOD_ROWS, FLOOD_TIMES, FLOOD_SECONDS = 512, 8, 5
 START_SECONDS = 120
@@ -32,18 +35,16 @@ def run(target: Path, seconds: float, repeat: int, done: Callable[[str], None]) 
         target: the push target. seconds: of one measurement. repeat: turns. done: told of each cell.
 
     Returns:
-        By `batch B, clients C` and kind (`bare`, `bare_one_thread`, `grpc`, `rest`): `p50_ms`, `p95_ms`,
-        `p99_ms`, `requests_per_s`, and for the two protocols `overhead`: by how much longer a request takes
-        than a bare call, 0.25 being a quarter, the median over the turns. At the top the worst `overhead` of
-        gRPC from 32 rows on, likewise of REST and against `bare_one_thread`, and `flood`: what came back at
-        eight times the sustained rate.
+        By `batch B, clients C` and kind (those of `FLOORS`, `grpc`, `rest`): `p50_ms`, `p95_ms`, `p99_ms`,
+        `requests_per_s`, and for the two protocols by floor how much longer a request takes (the time per
+        request, which is 1 / requests_per_s; 0.25 is a quarter longer), the median over the turns. At the top
+        `overhead`: the worst of gRPC over `bare` from 32 rows on, `overheads`: likewise by protocol and floor,
+        and `flood`: what came back at eight times the sustained rate.
     """
-    model = find_model(target)
-    cells = {}
+    model, cells = find_model(target), {}
     with ExitStack() as stack:
-        floors = {
-            kind: stack.enter_context(_process(bare_calls, model, threads))
-            for kind, threads in FLOORS.items()
+        functions = {
+            split: stack.enter_context(_process(bare_calls, model, split)) for split in (True, False)
         }
         grpc_address, rest_port = stack.enter_context(_server(target))
         client = stack.enter_context(_process(server_calls, model, grpc_address, rest_port))
@@ -51,7 +52,10 @@ def run(target: Path, seconds: float, repeat: int, done: Callable[[str], None]) 
             for clients in CLIENTS:
                 turns = []
                 for _ in range(repeat):
-                    turn = {kind: _ask(floor, (rows, clients, seconds)) for kind, floor in floors.items()}
+                    turn = {
+                        kind: _ask(functions[split], (rows, clients if same else 1, seconds))
+                        for kind, (split, same) in FLOORS.items()
+                    }
                     turn |= {kind: _ask(client, (kind, rows, clients, seconds)) for kind in PROTOCOLS}
                     turns.append(turn)
                 cell = cells[f"batch {rows}, clients {clients}"] = _figures(turns, clients)
@@ -59,18 +63,15 @@ def run(target: Path, seconds: float, repeat: int, done: Callable[[str], None]) 
         sustained = max(cells[f"batch {FLOOD_ROWS}, clients {c}"]["grpc"]["requests_per_s"] for c in CLIENTS)
         flood = _ask(client, ("flood", FLOOD_ROWS, FLOOD_TIMES * sustained, FLOOD_SECONDS))
     answered = flood.pop("seconds")
-    counted = [f"batch {rows}, clients {c}" for rows in ROWS if rows >= COUNTED_FROM for c in CLIENTS]
+    counted = [cells[f"batch {rows}, clients {c}"] for rows in ROWS if rows >= COUNTED_FROM for c in CLIENTS]
+    overheads = {
+        protocol: {floor: max(cell[protocol][floor] for cell in counted) for floor in FLOORS}
+        for protocol in PROTOCOLS
+    }
     return {
         **cells,
-        **{
-            name: max(cells[key][protocol][figure] for key in counted)
-            for name, protocol, figure in (
-                ("overhead", "grpc", "overhead"),
-                ("overhead_rest", "rest", "overhead"),
-                ("overhead_one_thread", "grpc", "overhead_one_thread"),
-                ("overhead_rest_one_thread", "rest", "overhead_one_thread"),
-            )
-        },
+        "overhead": overheads["grpc"]["bare"],
+        "overheads": overheads,
         "flood": {"batch": FLOOD_ROWS, "sustained_per_s": sustained, **flood, **_percentiles(answered)},
         "load_average": round(psutil.getloadavg()[1], 1),
         "seconds": seconds,
@@ -99,35 +100,41 @@ def markdown(figures: dict, command: str) -> str:
         "## mdr serve beside bare calls of the model's function",
         "",
         f"Medians of {figures['repeat']} turns of {figures['seconds']:g} s; the clients are threads of one"
-        " other process on the same machine. `bare` calls the SavedModel's function with tensors that are"
-        " there already, from as many threads, as TensorFlow comes; `one thread` with one thread per"
-        " operation, as mdr serve sets it. Each entry: p50 / p95 / p99 in ms, requests/s.",
+        " other process on the same machine. A bare call has its tensors already: by one caller as TensorFlow"
+        " comes, by one caller with one thread per operation as mdr serve sets it, and by as many callers as"
+        " clients. Each entry: p50 / p95 / p99 in ms, requests/s.",
         "",
-        "| rows, clients | bare | bare, one thread | gRPC | REST | gRPC takes longer | REST takes longer |",
-        "|---|---|---|---|---|---|---|",
+        "| rows, clients | bare | bare, one thread | bare, as many callers | gRPC | REST |",
+        "|---|---|---|---|---|---|",
     ]
-    for key, cell in figures.items():
-        if not key.startswith("batch"):
-            continue
+    cells = {key.removeprefix("batch "): cell for key, cell in figures.items() if key.startswith("batch")}
+    for key, cell in cells.items():
         entries = []
         for kind in kinds:
             times = " / ".join(f"{cell[kind][f'p{p}_ms']:.1f}" for p in (50, 95, 99))
             entries.append(f"{times}, {cell[kind]['requests_per_s']:,}")
-        entries += [f"{cell[protocol]['overhead']:+.0%}" for protocol in PROTOCOLS]
-        lines.append(f"| {key.removeprefix('batch ')} | " + " | ".join(entries) + " |")
+        lines.append(f"| {key} | " + " | ".join(entries) + " |")
+    lines += [
+        "",
+        "How much longer the server takes per request (1 / requests/s) than each bare call:",
+        "",
+        "| rows, clients | " + " | ".join(f"{p}: {f}" for p in ("gRPC", "REST") for f in FLOOR_NAMES) + " |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, cell in cells.items():
+        entries = [f"{cell[protocol][floor]:+.0%}" for protocol in PROTOCOLS for floor in FLOORS]
+        lines.append(f"| {key} | " + " | ".join(entries) + " |")
     flood = figures["flood"]
     came = ", ".join(f"{count:,} {status}" for status, count in sorted(flood["statuses"].items()))
     return "\n".join(
         [
             *lines,
             "",
-            f"From {COUNTED_FROM} rows on a request takes at most {figures['overhead']:+.0%} longer by gRPC"
-            f" than a bare call ({figures['overhead_one_thread']:+.0%} against one thread per operation), by"
-            f" REST {figures['overhead_rest']:+.0%} ({figures['overhead_rest_one_thread']:+.0%}).",
+            f"The worst of gRPC from {COUNTED_FROM} rows on, over a bare call: {figures['overhead']:+.0%}.",
             "",
-            f"At {flood['sent_per_s']:,} requests/s of {flood['batch']} rows, {FLOOD_TIMES} times"
-            f" {flood['sustained_per_s']:,}: {came}; the answered ones took {flood['p50_ms']:.0f} ms (p50),"
-            f" {flood['p99_ms']:.0f} ms (p99).",
+            f"Flooded with {flood['sent_per_s']:,} requests/s of {flood['batch']} rows"
+            f" ({FLOOD_TIMES} times {flood['sustained_per_s']:,} was asked of the client): {came}; the answered"
+            f" ones took {flood['p50_ms']:.0f} ms (p50), {flood['p99_ms']:.0f} ms (p99).",
             "",
             f"`{command}`",
             "",
@@ -137,16 +144,18 @@ def markdown(figures: dict, command: str) -> str:
 
 
 def _figures(turns: list[dict[str, list[float]]], clients: int) -> dict[str, dict]:
-    figures = {}
-    for kind in (*FLOORS, *PROTOCOLS):
+    callers = {kind: clients if same else 1 for kind, (_, same) in FLOORS.items()}
+    callers |= dict.fromkeys(PROTOCOLS, clients)
+    figures, per_request = {}, {}
+    for kind, count in callers.items():
         each = [_percentiles(turn[kind]) for turn in turns]
         figures[kind] = {name: round(statistics.median(one[name] for one in each), 3) for name in each[0]}
-        means = [statistics.fmean(turn[kind]) for turn in turns]
-        figures[kind]["requests_per_s"] = round(clients / statistics.median(means))
+        per_request[kind] = [statistics.fmean(turn[kind]) / count for turn in turns]
+        figures[kind]["requests_per_s"] = round(1 / statistics.median(per_request[kind]))
     for protocol in PROTOCOLS:
-        for kind, name in (("bare", "overhead"), ("bare_one_thread", "overhead_one_thread")):
-            ratios = [statistics.fmean(turn[protocol]) / statistics.fmean(turn[kind]) - 1 for turn in turns]
-            figures[protocol][name] = round(statistics.median(ratios), 3)
+        for floor in FLOORS:
+            pairs = zip(per_request[protocol], per_request[floor], strict=True)
+            figures[protocol][floor] = round(statistics.median(ours / bare - 1 for ours, bare in pairs), 3)
     return figures
 
 

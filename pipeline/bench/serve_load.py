@@ -41,17 +41,17 @@ def random_columns(model: Path, rows: int) -> dict[str, list]:
     return columns
 
 
-def bare_calls(connection: Connection, model: Path, threads: int) -> None:
+def bare_calls(connection: Connection, model: Path, split: bool) -> None:
     """Process: call the SavedModel's function with tensors that are there already.
 
     Args:
         connection: gets (rows, clients, seconds), is sent the seconds of each call; ends with None.
-        model: the SavedModel. threads: that one operation may use; 0 is as TensorFlow comes.
+        model: the SavedModel. split: whether one operation may use several threads, as TensorFlow comes.
     """
     import tensorflow as tf
 
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if not split:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
     loaded = tf.saved_model.load(str(model))
     function = loaded.signatures["columns"]
     specs = function.structured_input_signature[1]

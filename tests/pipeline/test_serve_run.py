@@ -13,11 +13,13 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
-from command import PROJECT, mdr
+from command import PROJECT
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from test_serve import curl
+from typer.testing import CliRunner
 
 from components.latest_blessed_model.versions import versions
+from pipeline.cli import app
 from pipeline.predict import predict, raw_columns
 from schema.log_schema import LogSchema
 
@@ -193,22 +195,17 @@ def test_recommend_on_the_command_line_says_the_same(server, target, tmp_path):
     (tmp_path / "items.txt").write_text("1\n2\n\n3\nnever seen\n")
     asked = {"user": "1", "domain": "channel_03", "k": 2, "candidates": ["1", "2", "3", "never seen"]}
     expected = curl(server, "/v1/models/mdr:recommend", {**asked, "context": {"price": 2.5}})[1]
-    done = mdr(
-        *("recommend", "--model", target, "--user", "1", "--domain", "channel_03", "-k", "2", "--json"),
-        *("--candidates", tmp_path / "items.txt", "--context", "price=2.5"),
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    command = ["recommend", "--model", str(target), "--user", "1", "--domain", "channel_03", "-k", "2"]
+    command += ["--candidates", str(tmp_path / "items.txt"), "--context", "price=2.5"]
+    answer = json.loads(CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False).stdout)
     assert [each["item"] for each in answer["items"]] == [each["item"] for each in expected["items"]]
-
-
-def test_a_port_in_use_and_no_model_end_with_one_sentence(server, target, tmp_path):
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--rest-port", str(server.rest_port), "--model"]
-    done = subprocess.run([*command, str(target)], capture_output=True, text=True, cwd=PROJECT)
-    assert done.returncode == 2
-    assert f"mdr: cannot listen on 127.0.0.1:{server.rest_port}: Address already in use." in done.stderr
-    done = mdr("serve", "--model", tmp_path, "--rest-port", "0", "--grpc-port", "0")
-    assert done.returncode == 2 and "holds no version that can be served; mdr run pushes one" in done.stderr
+    shown = CliRunner().invoke(app, command, catch_exceptions=False).stdout
+    assert all(f"  {each['item']}\n" in shown for each in expected["items"])
+    with pytest.raises(ValueError, match=r"context: price is 'x'; it must be a number"):
+        CliRunner().invoke(app, [*command, "--context", "price=x"], catch_exceptions=False)
+    (tmp_path / "items.txt").write_text("\n")
+    with pytest.raises(ValueError, match=r"items.txt holds no item ids"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
 
 
 def test_it_listens_on_loopback_only_and_ctrl_c_ends_it_well(server, predict_stub):
