@@ -19,8 +19,8 @@ from pipeline.predict import find_model
 
 ROWS, CLIENTS = (1, 32, 512), (1, 8, 32)
 PROTOCOLS = ("grpc", "rest")
-# By floor: whether TensorFlow may split an operation over threads (mdr serve forbids it), and whether there are
-# as many callers as clients; else one.
+# By floor: whether TensorFlow may split an operation over threads (mdr serve forbids it), and whether there
+# are as many callers as clients; else one.
 FLOORS = {"bare": (True, False), "bare_one_thread": (False, False), "bare_same_clients": (True, True)}
 FLOOR_NAMES = ("bare", "one thread", "as many callers")
 COUNTED_FROM = 32  # rows; a smaller request is mostly transport
@@ -38,8 +38,8 @@ def run(target: Path, seconds: float, repeat: int, done: Callable[[str], None]) 
         By `batch B, clients C` and kind (those of `FLOORS`, `grpc`, `rest`): `p50_ms`, `p95_ms`, `p99_ms`,
         `requests_per_s`, and for the two protocols by floor how much longer a request takes (the time per
         request, which is 1 / requests_per_s; 0.25 is a quarter longer), the median over the turns. At the top
-        `overhead`: the worst of gRPC over `bare` from 32 rows on, `overheads`: likewise by protocol and floor,
-        and `flood`: what came back at eight times the sustained rate.
+        `overhead`: the worst of gRPC over `bare` from 32 rows on, `overheads`: likewise by protocol and
+        floor, and `flood`: what came back at eight times the sustained rate.
     """
     model, cells = find_model(target), {}
     with ExitStack() as stack:
@@ -133,8 +133,8 @@ def markdown(figures: dict, command: str) -> str:
             f"The worst of gRPC from {COUNTED_FROM} rows on, over a bare call: {figures['overhead']:+.0%}.",
             "",
             f"Flooded with {flood['sent_per_s']:,} requests/s of {flood['batch']} rows"
-            f" ({FLOOD_TIMES} times {flood['sustained_per_s']:,} was asked of the client): {came}; the answered"
-            f" ones took {flood['p50_ms']:.0f} ms (p50), {flood['p99_ms']:.0f} ms (p99).",
+            f" ({FLOOD_TIMES} times {flood['sustained_per_s']:,} was asked of the client): {came}; those"
+            f" answered took {flood['p50_ms']:.0f} ms (p50), {flood['p99_ms']:.0f} ms (p99).",
             "",
             f"`{command}`",
             "",

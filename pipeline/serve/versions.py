@@ -45,6 +45,10 @@ class Versions:
         Raises:
             ValueError: no version of the target can be served.
         """
+        if (self.target / "saved_model.pb").is_file():
+            raise ValueError(
+                f"{self.target} is a version itself; give the folder of versions, {self.target.parent}."
+            )
         self.look()
         if self._current is None:
             errors = "; ".join(error for _, error in self._failed.values())

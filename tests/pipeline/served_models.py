@@ -1,6 +1,7 @@
 """Small SavedModels with all of mdr's signatures whose answers are known, and a client for them."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import tensorflow as tf
@@ -98,3 +99,13 @@ def predict_request(rows: list[dict], signature: str = "columns") -> predict_pb2
         dtype = tf.float32 if name == "price" else tf.string
         request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
     return request
+
+
+def curl(server, path, body=None):
+    """Return HTTP status and answer, as curl sees them."""
+    command = ["curl", "-sS", "-w", "\n%{http_code}", f"http://127.0.0.1:{server.rest_port}{path}"]
+    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    extra = [] if data is None else ["--data-binary", "@-"]
+    done = subprocess.run([*command, *extra], input=data, capture_output=True, check=True)
+    answer, _, status = done.stdout.decode().rpartition("\n")
+    return int(status), answer if path == "/metrics" else json.loads(answer)

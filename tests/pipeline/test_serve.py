@@ -1,16 +1,14 @@
 """The embedded server answers TF Serving's messages: gRPC with its client, REST with curl."""
 
 import base64
-import json
 import socket
-import subprocess
 import threading
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from served_models import known_answer, predict_request, save_known
+from served_models import curl, known_answer, predict_request, save_known
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -48,16 +46,6 @@ def channel(server):
 @pytest.fixture(scope="module")
 def stub(channel):
     return prediction_service_pb2_grpc.PredictionServiceStub(channel)
-
-
-def curl(server, path, body=None):
-    """Return HTTP status and answer, as curl sees them."""
-    command = ["curl", "-sS", "-w", "\n%{http_code}", f"http://127.0.0.1:{server.rest_port}{path}"]
-    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    extra = [] if data is None else ["--data-binary", "@-"]
-    done = subprocess.run([*command, *extra], input=data, capture_output=True, check=True)
-    answer, _, status = done.stdout.decode().rpartition("\n")
-    return int(status), answer if path == "/metrics" else json.loads(answer)
 
 
 def predict(server, body, name="mdr"):

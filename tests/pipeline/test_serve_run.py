@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 import tensorflow as tf
 from command import PROJECT
+from served_models import curl
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-from test_serve import curl
 from typer.testing import CliRunner
 
 from components.latest_blessed_model.versions import versions

@@ -7,9 +7,8 @@ import time
 import grpc
 import pytest
 import tensorflow as tf
-from served_models import known_answer, predict_request, save_known
+from served_models import curl, known_answer, predict_request, save_known
 from tensorflow_serving.apis import prediction_service_pb2_grpc
-from test_serve import curl
 
 from models.export import WARM_UP
 from pipeline.serve.server import Server, ServeSettings
@@ -174,6 +173,10 @@ def test_a_server_starts_with_the_newest_version_that_can_be_served(target, mode
 def test_a_target_without_a_version_is_said(tmp_path, target):
     with pytest.raises(ValueError, match=r"nowhere holds no version that can be served; mdr run pushes one"):
         Server(ServeSettings(tmp_path / "nowhere", rest_port=0, grpc_port=0))
+    with pytest.raises(
+        ValueError, match=r"serving/1 is a version itself; give the folder of versions, .*serving"
+    ):
+        Server(ServeSettings(target / "1", rest_port=0, grpc_port=0))
     corrupt(target / "1")
     with pytest.raises(ValueError, match=r"holds no version that can be served: .*1: "):
         Server(ServeSettings(target, rest_port=0, grpc_port=0))
@@ -184,7 +187,7 @@ def test_excess_load_is_refused_with_its_status_and_nothing_else(target):
     channel = grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}")
     predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
     request = predict_request([ROW] * 32)
-    calls = [predict.future(request) for _ in range(300)]
+    calls = [predict.future(request) for _ in range(3000)]
     codes = [call.code() for call in calls]
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
     answer = known_answer("news", "1", 1.0)
