@@ -100,14 +100,6 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     )
     popularity.add_upstream_node(data_gate)
 
-    # What a server must know to rank items for a user by their ids alone.
-    lookup = ServingLookup(
-        examples=examples.outputs["examples"],
-        popularity=popularity.outputs["popularity"],
-        log=log,
-        code=code_version("components/serving_lookup"),
-    )
-
     # Rows of minor domains, made from those of major ones; without the config's key nobody adds any.
     rows, splits, train_splits = examples.outputs["examples"], SPLITS, ["train"]
     augmenters = []
@@ -210,6 +202,14 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         settings=config.gate.model_dump_json(),
         code=code_version("components/domain_gate", "components/domain_evaluator"),
     )
+
+    # What a server must know to rank items for a user by their ids alone.
+    lookup = ServingLookup(
+        examples=examples.outputs["examples"],
+        popularity=popularity.outputs["popularity"],
+        log=log,
+        code=code_version("components/serving_lookup"),
+    )
     pusher = ModelPusher(
         model=trainer.outputs["model"],
         blessing=gate.outputs["blessing"],
@@ -226,7 +226,6 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         validator,
         data_gate,
         popularity,
-        lookup,
         *augmenters,
         transform,
         *classifying,
@@ -234,6 +233,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         baseline,
         evaluator,
         gate,
+        lookup,
         pusher,
     ]
     if launch.until == tuner.id:
