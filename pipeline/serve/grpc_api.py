@@ -43,8 +43,8 @@ def create_server(
         OSError: the address cannot be bound.
     """
     options = [
-        # A client's calls beyond these wait on its side. Of too many here gRPC would cancel some by chance, or
-        # reset some by its own protection, where all are to hear RESOURCE_EXHAUSTED.
+        # A client's calls beyond these wait on its side. Of too many here gRPC would cancel some by chance,
+        # or reset some by its own protection, where all are to hear RESOURCE_EXHAUSTED.
         ("grpc.max_concurrent_streams", 2 * threads),
         ("grpc.http.overload_protection", 0),
         ("grpc.so_reuseport", 0),  # else a second server would share the port without a word
