@@ -7,7 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    input_pb2,
+    model_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    regression_pb2,
+)
 
 from models.architectures.base import MultiDomainModel
 from schema.log_schema import LogSchema
@@ -15,6 +22,10 @@ from schema.log_schema import LogSchema
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 DESCRIPTION = "assets.extra/mdr.json"
 PROBABILITY = "probability"
+WARM_UP_ROWS = (1, 32, 512)
+CLASSES = ("0", "1")  # no click, click
+# TF Serving looks for these very names in the signatures of Classify and Regress.
+INPUTS, CLASS_NAMES, CLASS_SCORES, REGRESSIONS = "inputs", "classes", "scores", "outputs"
 
 
 class Servable(tf.Module):
@@ -66,7 +77,7 @@ class Servable(tf.Module):
 def export(
     model: MultiDomainModel, transform: tft.TFTransformOutput, log: LogSchema, folder: Path | str
 ) -> None:
-    """Write a SavedModel with the signatures `serving_default` and `columns`.
+    """Write a SavedModel with the signatures `serving_default`, `classify`, `regress` and `columns`.
 
     Args:
         model: the trained model.
@@ -84,23 +95,36 @@ def export(
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.track(servable.transform_layer)
-    archive.add_endpoint(
-        "serving_default", servable.examples, [tf.TensorSpec([None], tf.string, name="examples")]
-    )
+    # Traced once each: the four endpoints share two graphs.
+    by_example = tf.function(servable.examples).get_concrete_function(tf.TensorSpec([None], tf.string))
+    by_column = tf.function(servable.columns).get_concrete_function(**servable.column_specs())
+    for name, endpoint, argument in (
+        ("serving_default", by_example, "examples"),
+        ("classify", lambda examples: _classify(by_example(examples)[PROBABILITY]), INPUTS),
+        ("regress", lambda examples: {REGRESSIONS: by_example(examples)[PROBABILITY]}, INPUTS),
+    ):
+        archive.add_endpoint(name, endpoint, [tf.TensorSpec([None], tf.string, name=argument)])
     # By name, not by position: REST clients send named columns.
-    columns = tf.function(servable.columns).get_concrete_function(**servable.column_specs())
-    archive.add_endpoint("columns", lambda kwargs: columns(**kwargs), [servable.column_specs()])
+    archive.add_endpoint("columns", lambda kwargs: by_column(**kwargs), [servable.column_specs()])
     archive.write_out(str(folder), verbose=False)
     _write_extras(servable, Path(folder))
+
+
+def _classify(probability: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Return class names and scores, both `(batch, 2)`."""
+    return {
+        CLASS_NAMES: tf.tile(tf.constant([CLASSES]), [tf.size(probability), 1]),
+        CLASS_SCORES: tf.stack([1 - probability, probability], axis=1),
+    }
 
 
 def _write_extras(servable: Servable, folder: Path) -> None:
     """Write what the served version tells others: warm-up requests, and what its columns mean."""
     (folder / "assets.extra").mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(folder / WARM_UP)) as writer:
-        for request in warm_up_requests(servable):
-            log = prediction_log_pb2.PredictLog(request=request)
-            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+        for rows in WARM_UP_ROWS:
+            for log in warm_up_logs(servable, rows):
+                writer.write(log.SerializeToString())
     description = {
         "log": servable.log.model_dump(mode="json"),
         "spec": servable.model.spec.model_dump(mode="json"),
@@ -109,28 +133,36 @@ def _write_extras(servable: Servable, folder: Path) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
 
 
-def warm_up_requests(servable: Servable) -> list[predict_pb2.PredictRequest]:
-    """Return one request per signature, of a row of the largest domain in which all else is missing."""
-    domain = servable.model.spec.domains[0].encode()
-    example = tf.train.Example()
-    example.features.feature[servable.log.domain].bytes_list.value.append(domain)
+def warm_up_logs(servable: Servable, rows: int) -> list[prediction_log_pb2.PredictionLog]:
+    """Return one request per signature; its rows go round the domains, and all else in them is missing."""
+    known = servable.model.spec.domains
+    domains = [known[row % len(known)].encode() for row in range(rows)]
+    examples = input_pb2.Input()
+    for domain in domains:
+        feature = examples.example_list.examples.add().features.feature[servable.log.domain]
+        feature.bytes_list.value.append(domain)
     columns = {}
     for name, spec in servable.column_specs().items():
         missing = b"" if spec.dtype == tf.string else float("nan")
-        value = domain if name == servable.log.domain else missing
-        columns[name] = tf.constant([[value]] if spec.shape.rank == 2 else [value], spec.dtype)
-    requests = []
-    for signature, tensors in (
-        ("serving_default", {"examples": tf.constant([example.SerializeToString()])}),
-        ("columns", columns),
-    ):
-        request = predict_pb2.PredictRequest(
-            model_spec=model_pb2.ModelSpec(name="mdr", signature_name=signature)
-        )
+        values = domains if name == servable.log.domain else [missing] * rows
+        columns[name] = tf.constant(values, spec.dtype, shape=(rows, 1) if spec.shape.rank == 2 else None)
+    serialized = [example.SerializeToString() for example in examples.example_list.examples]
+    predict = {"serving_default": {"examples": tf.constant(serialized)}, "columns": columns}
+    logs = []
+    for signature, tensors in predict.items():
+        request = predict_pb2.PredictRequest(model_spec=_spec_of(signature))
         for name, tensor in tensors.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(tensor))
-        requests.append(request)
-    return requests
+        logs.append({"predict_log": prediction_log_pb2.PredictLog(request=request)})
+    request = classification_pb2.ClassificationRequest(model_spec=_spec_of("classify"), input=examples)
+    logs.append({"classify_log": prediction_log_pb2.ClassifyLog(request=request)})
+    request = regression_pb2.RegressionRequest(model_spec=_spec_of("regress"), input=examples)
+    logs.append({"regress_log": prediction_log_pb2.RegressLog(request=request)})
+    return [prediction_log_pb2.PredictionLog(**log) for log in logs]
+
+
+def _spec_of(signature: str) -> model_pb2.ModelSpec:
+    return model_pb2.ModelSpec(name="mdr", signature_name=signature)
 
 
 def _sparse(column: tf.Tensor) -> tf.SparseTensor:

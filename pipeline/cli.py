@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline import serve_commands
 from pipeline.bench.command import bench
 
 GATE_FAILED = 3  # exit status of a run whose model was not good enough to be pushed
@@ -21,6 +22,8 @@ app = typer.Typer(
     help="Multi-domain recommendation: logs in, a gated and servable click model out.",
 )
 app.add_typer(bench, name="bench")
+for command in serve_commands.COMMANDS:
+    app.command()(command)
 console = Console()
 errors = Console(stderr=True)
 

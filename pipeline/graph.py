@@ -20,6 +20,7 @@ from components.log_schema_gen.component import LogSchemaGen
 from components.model_overrides.component import ModelOverrides
 from components.model_pusher.component import ModelPusher
 from components.pseudo_labeler.component import PseudoLabeler
+from components.serving_lookup.component import ServingLookup
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.source import code_version
@@ -227,9 +228,18 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         overrides=launch.gate,
         code=code_version("components/domain_gate", "components/domain_evaluator"),
     )
+
+    # What a server must know to rank items for a user by their ids alone.
+    lookup = ServingLookup(
+        examples=examples.outputs["examples"],
+        popularity=popularity.outputs["popularity"],
+        log=log,
+        code=code_version("components/serving_lookup"),
+    )
     pusher = ModelPusher(
         model=trainer.outputs["model"],
         blessing=gate.outputs["blessing"],
+        lookup=lookup.outputs["lookup"],
         push=config.push.model_copy(update={"path": launch.push}).model_dump_json(),
         examples=examples.outputs["examples"],
         config_key=launch.config_key,
@@ -252,6 +262,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         baseline,
         evaluator,
         gate,
+        lookup,
         pusher,
     ]
     if launch.until == tuner.id:

@@ -12,7 +12,7 @@ import yaml
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from components.latest_blessed_model.versions import key_of_run, latest_version
+from components.latest_blessed_model.versions import ROLLED_BACK, key_of_run, latest_version
 from components.log_example_gen.sources import fingerprint
 from pipeline.config import Config
 from pipeline.preflight import check_data
@@ -104,7 +104,9 @@ def _lost_pushes(folder: RunFolder) -> int:
     if folder.record.is_file():
         outputs = read_json(folder.record)["components"].get("ModelPusher", {}).get("outputs", {})
         pushed = outputs.get("pushed_model", {}).get("properties", {}).get("pushed_destination")
-        lost += bool(pushed) and not Path(pushed).is_dir()
+        if pushed and not Path(pushed).is_dir():
+            rolled_back = Path(pushed).with_name(f"{ROLLED_BACK}{Path(pushed).name}")
+            lost += not rolled_back.is_dir()  # what was rolled back must not come again by itself
     return lost
 
 

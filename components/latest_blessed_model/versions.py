@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PUSH_FILE = "assets.extra/mdr_push.json"
+ROLLED_BACK = ".rolled_back-"  # and its number: a version that `mdr rollback` took out of the servers' sight
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ def ModelPusher(
     model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
     blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    lookup: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     pushed_model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.PushedModel],
     push: tfx.dsl.components.Parameter[str],
     config_key: tfx.dsl.components.Parameter[str],
@@ -26,6 +27,7 @@ def ModelPusher(
 
     Args:
         model: the model. blessing: from DomainGate. examples: what the model was made from.
+        lookup: from ServingLookup; it goes beside the model.
         pushed_model: its properties say if it was `pushed` (0 or 1), and the `version` and
             `pushed_destination`.
         push: `PushSettings` as JSON. config_key, overrides: see `key_of_run`.
@@ -38,6 +40,6 @@ def ModelPusher(
         return
     source = Path(path_utils.serving_model_path(model.uri))
     run_key = key_of_run(config_key, examples.get_string_custom_property("fingerprint"), overrides)
-    pushed = push_model(source, PushSettings.model_validate_json(push), run_key)
+    pushed = push_model(source, PushSettings.model_validate_json(push), run_key, Path(lookup.uri))
     pushed_model.set_int_custom_property("version", pushed.version)
     pushed_model.set_string_custom_property("pushed_destination", str(pushed.folder))

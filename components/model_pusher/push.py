@@ -15,11 +15,13 @@ from filelock import FileLock
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.latest_blessed_model.versions import PUSH_FILE, versions
+from components.model_pusher.serving_config import write_serving_config
 from components.model_pusher.settings import PushSettings
 
 STAGING = ".staging-"
 HIGHEST = ".highest_version"  # survives the deletion of versions, so that a number is never used again
 LOCK_SECONDS = 600
+LOOKUP = "assets.extra/lookup"
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 TOLERANCE = 1e-6
 
@@ -41,7 +43,13 @@ class Pushed:
     new: bool
 
 
-def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, str] | None = None) -> Pushed:
+def push(
+    model: Path,
+    settings: PushSettings,
+    run_key: str,
+    lookup: Path | None = None,
+    forced: dict[str, str] | None = None,
+) -> Pushed:
     """Make a SavedModel the newest version of a push target.
 
     It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
@@ -51,6 +59,7 @@ def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, st
         model: the SavedModel.
         settings: the target, and how many versions stay.
         run_key: of the run that pushes.
+        lookup: tables that go into the version's `assets.extra/lookup`; None for none.
         forced: who pushes a model that the gate held back, why and when; kept with the version.
 
     Raises:
@@ -60,16 +69,22 @@ def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, st
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / ".lock", timeout=LOCK_SECONDS):
-            return _push_locked(model, target, settings, run_key, forced)
+            return _push_locked(model, target, settings, run_key, lookup, forced)
     except OSError as error:
         raise PushError(f"cannot push to {target}: {error.strerror or error}.") from error
 
 
 def _push_locked(
-    model: Path, target: Path, settings: PushSettings, run_key: str, forced: dict[str, str] | None
+    model: Path,
+    target: Path,
+    settings: PushSettings,
+    run_key: str,
+    lookup: Path | None,
+    forced: dict[str, str] | None,
 ) -> Pushed:
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
+    write_serving_config(target)
     there = versions(target)
     fingerprint = files_fingerprint(model)
     if there and (there[-1].run_key, there[-1].fingerprint) == (run_key, fingerprint):
@@ -78,16 +93,15 @@ def _push_locked(
     try:
         shutil.copytree(model, staged)
         compare_answers(model, staged)
+        if lookup:
+            shutil.copytree(lookup, staged / LOOKUP, ignore=shutil.ignore_patterns(".*"))
         number = 1 + max([_highest(target), *(version.number for version in there)])
         pushed = {"version": number, "run_key": run_key, "fingerprint": fingerprint, "pushed_at": time.time()}
         pushed |= {"forced": forced} if forced else {}
         (staged / PUSH_FILE).parent.mkdir(exist_ok=True)
         (staged / PUSH_FILE).write_text(json.dumps(pushed, indent=1), encoding="utf-8")
         _flush(staged)
-        beside = target / f"{HIGHEST}.new"
-        beside.write_text(str(number), encoding="utf-8")
-        _flush(beside)
-        os.replace(beside, target / HIGHEST)
+        reserve_number(target, number)
         os.rename(staged, target / str(number))
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
@@ -117,9 +131,13 @@ def compare_answers(original: Path, copy: Path) -> None:
             raise PushError(f"{folder} does not load and answer: {type(error).__name__}: {error}") from error
     for expected, got in zip(*answers, strict=True):
         for name in expected:
-            if not np.all(np.isfinite(got[name])):
+            if got[name].dtype == tf.string:
+                same = np.array_equal(expected[name], got[name])
+            elif np.all(np.isfinite(got[name])):
+                same = np.allclose(expected[name], got[name], rtol=0, atol=TOLERANCE)
+            else:
                 raise PushError(f"the model answers {name} with {got[name].numpy()}, which is not finite.")
-            if not np.allclose(expected[name], got[name], rtol=0, atol=TOLERANCE):
+            if not same:
                 raise PushError(f"the copy answers {name} otherwise than the original.")
 
 
@@ -129,8 +147,13 @@ def warm_up_requests(model: Path) -> list[tuple[str, dict[str, tf.Tensor]]]:
         return []
     requests = []
     for record in tf.data.TFRecordDataset(str(model / WARM_UP)):
-        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
-        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = getattr(log, log.WhichOneof("log_type")).request
+        if log.HasField("predict_log"):
+            inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
+        else:  # Classify and Regress
+            examples = request.input.example_list.examples
+            inputs = {"inputs": tf.constant([example.SerializeToString() for example in examples])}
         requests.append((request.model_spec.signature_name, inputs))
     return requests
 
@@ -141,6 +164,16 @@ def files_fingerprint(folder: Path) -> str:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def reserve_number(target: Path, number: int) -> None:
+    """Note that a version number was used, and is never to be used again."""
+    if number <= _highest(target):
+        return
+    beside = target / f"{HIGHEST}.new"
+    beside.write_text(str(number), encoding="utf-8")
+    _flush(beside)
+    os.replace(beside, target / HIGHEST)
 
 
 def _highest(target: Path) -> int:

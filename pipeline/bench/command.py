@@ -10,6 +10,7 @@ from pipeline.bench import (  # noqa: F401 - adding commands
     components_command,
     cost_command,
     evaluate_command,
+    serve_command,
     weights_command,
 )
 from pipeline.bench.options import (

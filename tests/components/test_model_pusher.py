@@ -6,9 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
 from tfx.types import standard_artifacts
 from tiny_model import save_tiny
 
@@ -35,7 +38,10 @@ def numbers(target):
 
 
 def visible(target):
-    return sorted(name for name in os.listdir(target.path) if not name.startswith("."))
+    """Folders that TF Serving sees."""
+    return sorted(
+        place.name for place in Path(target.path).iterdir() if place.is_dir() and place.name[0] != "."
+    )
 
 
 def test_a_pushed_version_is_whole_loads_and_says_where_it_comes_from(models, target):
@@ -225,3 +231,15 @@ def test_only_a_blessed_model_is_pushed(models, target, tmp_path, blessed):
     assert pushed.get_int_custom_property("pushed") == blessed
     expected = f"{target.path}/1" if blessed else ""
     assert pushed.get_string_custom_property("pushed_destination") == expected
+
+
+def test_tf_serving_s_config_files_lie_beside_the_versions(models, target):
+    push(models[0], target, "a")
+    parsed = text_format.Parse(
+        (Path(target.path) / "models.config").read_text(), model_server_config_pb2.ModelServerConfig()
+    )
+    [model] = parsed.model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("mdr", target.path, "tensorflow")
+    assert model.model_version_policy.latest.num_versions == 1
+    batching = (Path(target.path) / "batching.config").read_text()
+    assert "max_batch_size { value: 512 }" in batching and batching.count("{") == batching.count("}") == 3

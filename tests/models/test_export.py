@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from components.model_pusher.push import warm_up_requests
 from models import feeding, trainer
 from models.architectures.base import create_model
 from models.backend import create_steps
@@ -85,7 +86,7 @@ def test_no_rows_at_all_is_an_error(spec, tmp_path):
         load_columns([], spec, tmp_path / "cache")
 
 
-def test_both_signatures_equal_the_model_in_memory(model, columns, served, transformed):
+def test_every_signature_equals_the_model_in_memory(model, columns, served, transformed):
     steps = create_steps(model, keras.optimizers.Adam())
     inputs = {name: np.asarray(array) for name, array in columns.arrays.items() if name != "label"}
     in_memory = np.sort(steps.predict(inputs))
@@ -97,6 +98,10 @@ def test_both_signatures_equal_the_model_in_memory(model, columns, served, trans
     assert by_example.shape == (ROWS,)
     np.testing.assert_allclose(by_column, by_example, atol=1e-6)
     np.testing.assert_allclose(np.sort(by_example), in_memory, atol=1e-6)
+    classes = signatures["classify"](inputs=serialized)
+    np.testing.assert_allclose(classes["scores"], np.stack([1 - by_example, by_example], axis=1), atol=1e-6)
+    assert classes["classes"].numpy().tolist() == [[b"0", b"1"]] * ROWS
+    np.testing.assert_allclose(signatures["regress"](inputs=serialized)["outputs"], by_example, atol=1e-6)
     order = np.argsort([["news", "sport", "music"].index(row["channel"]) for row in rows], kind="stable")
     np.testing.assert_allclose(by_example[order], steps.predict(inputs), atol=1e-6)
 
@@ -109,13 +114,17 @@ def test_an_unknown_domain_user_and_value_is_answered(served):
 
 def test_warm_up_requests_and_description_lie_beside(served):
     records = tf.data.TFRecordDataset(str(served / WARM_UP)).as_numpy_iterator()
-    requests = [prediction_log_pb2.PredictionLog.FromString(r).predict_log.request for r in records]
-    assert {r.model_spec.signature_name for r in requests} == {"serving_default", "columns"}
+    kinds = [prediction_log_pb2.PredictionLog.FromString(record).WhichOneof("log_type") for record in records]
+    assert kinds == ["predict_log", "predict_log", "classify_log", "regress_log"] * 3
+    requests = warm_up_requests(served)
+    names = ["serving_default", "columns", "classify", "regress"]
+    assert [name for name, _ in requests] == names * 3
+    sizes = [len(next(iter(inputs.values()))) for _, inputs in requests]
+    assert sizes == [rows for rows in (1, 32, 512) for _ in names]
     signatures = tf.saved_model.load(str(served)).signatures
-    for request in requests:
-        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
-        answer = signatures[request.model_spec.signature_name](**inputs)["probability"]
-        assert np.isfinite(answer).all()
+    for name, inputs in requests:
+        for output, answer in signatures[name](**inputs).items():
+            assert output == "classes" or np.isfinite(answer).all()
     about = json.loads((served / DESCRIPTION).read_text())
     assert LogSchema.model_validate(about["log"]) == LOG
     assert about["architecture"] == "mmoe"

@@ -11,7 +11,7 @@ FLAGS += " --disable-component-update --disable-sync --enable-logging=stderr --v
 
 @pytest.fixture
 def browser(tmp_path):
-    """Return a function that shows a page at a width and returns its DOM and console lines."""
+    """Return a function that shows a file or URL at a width and returns its DOM and console lines."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed: apt install chromium to test the page in a browser.")
@@ -23,7 +23,8 @@ def browser(tmp_path):
             f"--window-size={width},1500",
             f"--user-data-dir={tmp_path / 'c'}",
         ]
-        done = subprocess.run([*command, "--dump-dom", f"file://{page}"], capture_output=True, text=True)
+        url = page if str(page).startswith("http") else f"file://{page}"
+        done = subprocess.run([*command, "--dump-dom", url], capture_output=True, text=True)
         console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
         return done.stdout, console
 

@@ -25,6 +25,7 @@ COMPONENTS = {
     "CounterfactualAugmenter",
     "Trainer",
     "LatestBlessedModel",
+    "ServingLookup",
     "DomainEvaluator",
     "DomainGate",
     "ModelPusher",

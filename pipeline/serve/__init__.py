@@ -1,0 +1,1 @@
+"""`mdr serve`: answers TF Serving's gRPC and REST messages where no TF Serving is installed."""

@@ -1,0 +1,75 @@
+"""Rolling back: the version before serves again, the log says why, and no number comes twice."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "components"))
+from tiny_model import save_tiny
+
+from components.latest_blessed_model.versions import latest_version, versions
+from components.model_pusher.push import push
+from components.model_pusher.settings import PushSettings
+from pipeline.rollback import roll_back
+from pipeline.run import _lost_pushes
+from pipeline.run_folder import RunFolder, write_whole
+
+
+@pytest.fixture
+def target(tmp_path):
+    model = save_tiny(tmp_path / "model")
+    for run_key in ("a", "b"):
+        push(model, PushSettings(path=str(tmp_path / "serving")), run_key)
+    return tmp_path / "serving"
+
+
+def test_the_newest_version_goes_and_the_one_before_serves(target, tmp_path):
+    done = roll_back(target, " clicks fell ")
+    assert (done.version, done.serves, done.run_key) == (2, 1, "b")
+    assert [version.number for version in versions(target)] == [1]
+    assert latest_version(target, "c").number == 1  # the next model is compared with what serves
+    assert (Path(done.moved_to) / "saved_model.pb").is_file()
+    [line] = (target / "rollbacks.jsonl").read_text().splitlines()
+    noted = json.loads(line)
+    assert (noted["version"], noted["serves"], noted["why"]) == (2, 1, "clicks fell")
+    assert noted["who"] and noted["at"] > 1.7e9
+    assert push(tmp_path / "model", PushSettings(path=str(target)), "c").version == 3
+
+
+def test_the_number_of_a_version_that_mdr_did_not_push_is_not_used_again(target, tmp_path):
+    (target / "2").rename(target / "9")
+    assert roll_back(target, "broken").version == 9
+    assert push(tmp_path / "model", PushSettings(path=str(target)), "c").version == 10
+
+
+def test_the_only_version_stays(target):
+    roll_back(target, "once")
+    with pytest.raises(ValueError, match="holds only version 1; to roll back takes two"):
+        roll_back(target, "twice")
+    assert [version.number for version in versions(target)] == [1]
+    assert len((target / "rollbacks.jsonl").read_text().splitlines()) == 1
+
+
+def test_what_cannot_be_rolled_back_is_named(target, tmp_path):
+    with pytest.raises(ValueError, match="say why"):
+        roll_back(target, " ")
+    with pytest.raises(ValueError, match="nowhere is not a folder of pushed versions"):
+        roll_back(tmp_path / "nowhere", "why")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no version"):
+        roll_back(tmp_path / "empty", "why")
+
+
+def test_the_run_that_pushed_it_does_not_push_it_again(target, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    properties = {"pushed_destination": str(target / "2")}
+    outputs = {"outputs": {"pushed_model": {"properties": properties}}}
+    write_whole(folder.record, json.dumps({"components": {"ModelPusher": outputs}}))
+    assert _lost_pushes(folder) == 0
+    done = roll_back(target, "clicks fell")
+    assert _lost_pushes(folder) == 0
+    shutil.rmtree(done.moved_to)  # removed by hand: the cache must not answer for it
+    assert _lost_pushes(folder) == 1
