@@ -27,6 +27,11 @@ PATH_KEYS = ("data.path", "checks.schema_file", "push.path")
 SECRET = re.compile(r"secret|password|token|access_key")  # in the name of a Beam argument
 
 
+# With no image named, TFX packs itself up for remote workers in every Beam step, which this runner has none of:
+# seconds, and 46 MB left behind in the temporary folder each time.
+LOCAL_BEAM = ("--runner=FnApiRunner", "--sdk_container_image=none")
+
+
 class BeamSettings(Settings):
     """How Beam runs the components.
 
@@ -54,7 +59,7 @@ class BeamSettings(Settings):
         """The arguments with the runner pinned."""
         if any(arg.startswith("--runner") for arg in self.args):
             return list(self.args)
-        return ["--runner=FnApiRunner", *self.args]
+        return [*LOCAL_BEAM, *self.args]
 
 
 class Config(Settings):

@@ -53,7 +53,7 @@ def roll_back(target: Path, why: str) -> Rollback:
             held = "no version" if not there else f"only version {there[0].number}"
             raise ValueError(f"{target} holds {held}; to roll back takes two, for one must serve.")
         newest, before = there[-1], there[-2]
-        moved_to = target / f"{ROLLED_BACK}{newest.number}"
+        moved_to = target.absolute() / f"{ROLLED_BACK}{newest.number}"
         reserve_number(target, newest.number)
         done = Rollback(
             version=newest.number,

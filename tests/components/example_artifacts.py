@@ -11,6 +11,8 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import json_utils, proto_utils
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from pipeline.config import LOCAL_BEAM
+
 # isort: split
 from tensorflow_data_validation import StatsOptions
 from tensorflow_data_validation.statistics.stats_impl import generate_statistics_in_memory
@@ -59,7 +61,7 @@ def artifact(kind: type, folder: Path, splits: list[str] | None = None):
 
 def beam_executor(executor_class: type):
     """Return a stock executor that runs on Beam's in-process runner."""
-    return executor_class(BaseBeamExecutor.Context(beam_pipeline_args=["--runner=FnApiRunner"]))
+    return executor_class(BaseBeamExecutor.Context(beam_pipeline_args=list(LOCAL_BEAM)))
 
 
 def run_statistics_gen(examples, folder: Path):

@@ -15,9 +15,10 @@ from tfx.types import standard_artifacts, standard_component_specs
 
 from components.log_example_gen.component import LogExampleGen
 from components.log_example_gen.settings import SPLITS, DataSettings, SplitSettings
+from pipeline.config import LOCAL_BEAM
 from schema.log_schema import LogSchema
 
-BEAM_ARGS = ["--runner=FnApiRunner"]
+BEAM_ARGS = list(LOCAL_BEAM)
 LOG = LogSchema.model_validate(
     {
         "domain": "channel",

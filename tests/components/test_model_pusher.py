@@ -211,26 +211,31 @@ def artifacts(tmp_path, model, blessed):
     source.uri = str(tmp_path / "model")
     shutil.copytree(model, tmp_path / "model" / "Format-Serving")
     blessing.set_int_custom_property("blessed", blessed)
-    return source, blessing, standard_artifacts.PushedModel()
+    lookup = standard_artifacts.ExampleStatistics()
+    lookup.uri = str(tmp_path / "lookup")
+    (tmp_path / "lookup").mkdir()
+    (tmp_path / "lookup" / "users.parquet").write_bytes(b"users")
+    return {
+        "model": source,
+        "blessing": blessing,
+        "lookup": lookup,
+        "examples": standard_artifacts.Examples(),
+        "pushed_model": standard_artifacts.PushedModel(),
+    }
 
 
 @pytest.mark.parametrize("blessed", [0, 1])
 def test_only_a_blessed_model_is_pushed(models, target, tmp_path, blessed):
-    model, blessing, pushed = artifacts(tmp_path, models[0], blessed)
-    ModelPusher.test_call(
-        model=model,
-        blessing=blessing,
-        pushed_model=pushed,
-        push=target.model_dump_json(),
-        examples=standard_artifacts.Examples(),
-        config_key="a",
-        overrides="",
-        code="",
-    )
+    given = artifacts(tmp_path, models[0], blessed)
+    keys = {"config_key": "a", "overrides": "", "code": ""}
+    ModelPusher.test_call(**given, push=target.model_dump_json(), **keys)
+    pushed = given["pushed_model"]
     assert numbers(target) == [1] * blessed
     assert pushed.get_int_custom_property("pushed") == blessed
     expected = f"{target.path}/1" if blessed else ""
     assert pushed.get_string_custom_property("pushed_destination") == expected
+    tables = [file.read_bytes() for file in Path(target.path).glob("1/assets.extra/lookup/*")]
+    assert tables == [b"users"] * blessed
 
 
 def test_tf_serving_s_config_files_lie_beside_the_versions(models, target):
