@@ -27,8 +27,8 @@ PATH_KEYS = ("data.path", "checks.schema_file", "push.path")
 SECRET = re.compile(r"secret|password|token|access_key")  # in the name of a Beam argument
 
 
-# With no image named, TFX packs itself up for remote workers in every Beam step, of which this runner has none:
-# seconds each time, and 46 MB left in the temporary folder.
+# With no image named, TFX packs itself up for remote workers in every Beam step, of which this runner has
+# none: seconds each time, and 46 MB left in the temporary folder.
 LOCAL_BEAM = ("--runner=FnApiRunner", "--sdk_container_image=none")
 
 
