@@ -28,7 +28,7 @@ KFP_TYPES |= {"HyperParameters"}
 TASKS = {
     *("log-example-gen", "statistics-gen", "log-schema-gen", "example-validator", "data-gate"),
     *("item-popularity", "transform", "model-overrides", "trainer", "latest-blessed-model"),
-    *("domain-evaluator", "domain-gate", "model-pusher"),
+    *("domain-evaluator", "domain-gate", "serving-lookup", "model-pusher"),
 }
 MORE = ("augmentation={}", "classifier={}", "kubeflow.infra_validation={}")
 MORE_TASKS = {"counterfactual-augmenter", "domain-classifier", "pseudo-labeler", "serving-validator"}
