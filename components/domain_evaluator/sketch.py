@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 GROUPS = 20  # of users, each left out once by the jackknife
-BUCKETS, LIMIT = 1 << 16, 12.0  # of a prediction's log odds, between -LIMIT and LIMIT
+BUCKETS, LIMIT = 1 << 19, 12.0  # of a prediction's log odds, between -LIMIT and LIMIT
 LEAST = 1e-7  # predictions are kept this far from 0 and 1 in the log loss, as Keras and TFMA do
 
 
