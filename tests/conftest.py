@@ -36,9 +36,21 @@ TOGETHER = {
 }
 
 
+# The longest come first: at the end one of them would leave the other workers without work.
+LONGEST = ("test_execution.py", *TOGETHER["pipeline_run"], "test_bench_quality.py", "test_backend.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
 def pytest_xdist_make_scheduler(config, log):
     """Keep the tests of a file, and of files that belong together, in one of the worker processes."""
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # it would begin with the files of many tests, which are quick
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
