@@ -68,7 +68,7 @@ def test_the_figures_are_those_of_the_components(tmp_path, judged):
         and "40 training rows of home also stand as rows of the domain" in page
     )
     assert "&lt;b&gt;x" in page and "<b>x</" not in page and "Careful" not in page
-    assert "0.530" in page and page.count('class="plotly-graph-div"') == 4  # with the AUC by domain
+    assert "0.530" in page and page.count('class="plotly-graph-div"') == 5  # with the AUC by domain and the calibration
 
 
 def test_a_classifier_no_better_than_chance_is_said_to_be_so(tmp_path, judged):
@@ -80,7 +80,7 @@ def test_of_two_domains_there_is_nothing_to_draw(tmp_path):
     record = outputs(tmp_path, np.ones((4, 1)), np.zeros(4, int), ["rest"])
     page = page_of(_classifier(record), tmp_path)
     assert "also stand as rows of the domain that a classifier finds each most like: rest." in page
-    assert page.count('class="plotly-graph-div"') == 1
+    assert page.count('class="plotly-graph-div"') == 2
 
 
 def test_without_a_classifier_there_is_no_section(tmp_path):

@@ -129,4 +129,4 @@ def test_the_page_draws_the_plot_and_does_not_scroll_sideways(count, tmp_path, b
     page = page_of([epoch(1, 0.6, drawn(count))], tmp_path)
     dom, console = on_a_phone(page, tmp_path, browser)
     assert console == []
-    assert "3 plots, 0 pixels too wide" in dom
+    assert "4 plots, 0 pixels too wide" in dom
