@@ -1,6 +1,5 @@
 """Compiles the pipeline for Kubeflow Pipelines v2: the same graph as on one machine."""
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 from pipeline.graph import Launch, create_components
 from pipeline.source import config_key
+from schema.atomic import write_whole
 from schema.suggest import nearest
 
 COMMAND = ("python", "-m", "kubeflow.entrypoint")
@@ -66,7 +66,7 @@ def compile_pipeline(config: Config, out: Path) -> None:
     specs.set_uncached(spec, [tasks[name] for name in settings.uncached])
     if root is None:  # else the cluster's own root names the artifacts, which lie on the volume
         spec["defaultPipelineRoot"] = settings.pipeline_root
-    _write([spec, specs.platform_spec(spec, settings)], out)
+    write_whole(out, yaml.safe_dump_all([spec, specs.platform_spec(spec, settings)], sort_keys=True))
 
 
 def parameters(config: Config) -> dict[str, tuple[str | None, str]]:
@@ -123,13 +123,3 @@ def _check_beam(config: Config) -> None:
             "kubeflow.pipeline_root must be a folder on a volume that they mount, too; it is "
             f"{config.kubeflow.pipeline_root!r}."
         )
-
-
-def _write(documents: list[dict], out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_name(f".{os.getpid()}.{out.name}")
-    try:
-        beside.write_text(yaml.safe_dump_all(documents, sort_keys=True), encoding="utf-8")
-        os.replace(beside, out)
-    finally:
-        beside.unlink(missing_ok=True)

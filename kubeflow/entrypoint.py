@@ -14,6 +14,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from schema.atomic import write_whole
+
 TFX = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
 INPUT = "--json_serialized_invocation_args"
 
@@ -93,10 +95,7 @@ def _report(local: dict, given: dict) -> None:
         for artifact, known in zip(listed["artifacts"], given["artifacts"][name]["artifacts"], strict=True):
             artifact["uri"] = known["uri"]
     asked = Path(given["outputFile"])
-    asked.parent.mkdir(parents=True, exist_ok=True)
-    beside = asked.with_name(f".{asked.name}")
-    beside.write_text(json.dumps(report), encoding="utf-8")
-    os.replace(beside, asked)
+    write_whole(asked, json.dumps(report))
     if written != asked:
         shutil.rmtree(written.parent, ignore_errors=True)
 

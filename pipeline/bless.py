@@ -14,7 +14,8 @@ from components.model_pusher.settings import PushSettings
 from pipeline.lineage import open_store, set_property
 from pipeline.results import MODEL, Results, load_results
 from pipeline.run import RunError
-from pipeline.run_folder import RunFolder, read_json, write_whole
+from pipeline.run_folder import RunFolder, read_json
+from schema.atomic import write_whole
 
 
 def bless(folder: RunFolder, why: str) -> Pushed:

@@ -20,8 +20,9 @@ from components.log_example_gen.settings import DataSettings
 from components.log_example_gen.sources import fingerprint, reader_and_options
 from pipeline.config import BUILT_IN, Config, load
 from pipeline.config_errors import ConfigError
-from pipeline.run_folder import read_json, write_whole
+from pipeline.run_folder import read_json
 from pipeline.source import code_version
+from schema.atomic import write_whole
 from schema.files.raw import RawFile, count_lines, locate
 from schema.rows import Block
 from schema.suggest import nearest

@@ -15,8 +15,9 @@ import traceback
 from pathlib import Path
 
 from pipeline import config as configs
-from pipeline.run_folder import RunFolder, read_json, write_whole
+from pipeline.run_folder import RunFolder, read_json
 from pipeline.source import code_version
+from schema.atomic import write_whole
 
 
 def main(folder: RunFolder) -> int:

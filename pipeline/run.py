@@ -16,9 +16,10 @@ from components.latest_blessed_model.versions import ROLLED_BACK, key_of_run, la
 from components.log_example_gen.sources import fingerprint
 from pipeline.config import Config
 from pipeline.preflight import check_data
-from pipeline.run_folder import RunFolder, read_json, write_whole
+from pipeline.run_folder import RunFolder, read_json
 from pipeline.source import config_key
 from pipeline.watch import Watch
+from schema.atomic import write_whole
 from schema.progress import PROGRESS_FILE
 
 STOP_SECONDS = 10  # how long a stopped pipeline may take to end before it is killed

@@ -1,7 +1,6 @@
 """Where everything of a run lies, below the one folder given by `--out`."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,14 +75,6 @@ class RunFolder:
     def report(self) -> Path:
         """The page for people."""
         return self.root / "report.html"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old or the new text, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 def read_json(path: Path) -> Any:

@@ -13,7 +13,8 @@ from models.settings import with_values
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 from pipeline.run import run
-from pipeline.run_folder import RunFolder, read_json, write_whole
+from pipeline.run_folder import RunFolder, read_json
+from schema.atomic import write_whole
 
 TUNED = "tuned.yaml"
 

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2
@@ -16,6 +17,7 @@ from components.data_gate.findings import DataGateError
 from components.data_gate.gate import judge
 from components.data_gate.settings import ChecksSettings
 from schema import progress
+from schema.atomic import write_whole
 from schema.log_schema import LogSchema
 
 GATE_FILE = "gate.json"
@@ -57,10 +59,8 @@ def DataGate(
     gate.split_names = statistics.split_names
     gate.set_int_custom_property("stops", len(stops))
     gate.set_int_custom_property("warnings", len(findings) - len(stops))
-    beside = os.path.join(gate.uri, f".{GATE_FILE}")
-    with open(beside, "w", encoding="utf-8") as file:
-        json.dump([asdict(finding) for finding in findings], file, indent=2)
-    os.replace(beside, os.path.join(gate.uri, GATE_FILE))
+    found = json.dumps([asdict(finding) for finding in findings], indent=2)
+    write_whole(Path(gate.uri, GATE_FILE), found)
     progress.report("DataGate", stops=len(stops), warnings=len(findings) - len(stops))
     for finding in findings:
         logging.warning("%s", finding)

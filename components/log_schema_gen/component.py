@@ -1,6 +1,6 @@
 """The schema of the tf.Examples as a TFX component."""
 
-import os
+from pathlib import Path
 
 from google.protobuf import text_format
 from tfx import v1 as tfx
@@ -8,6 +8,7 @@ from tfx.components.statistics_gen.stats_artifact_utils import load_statistics
 
 from components.data_gate.settings import ChecksSettings
 from components.log_schema_gen.rules import infer, read_curated
+from schema.atomic import write_whole
 from schema.log_schema import LogSchema
 
 SCHEMA_FILE = "schema.pbtxt"
@@ -41,15 +42,6 @@ def LogSchemaGen(
     else:
         proto = infer(log_schema, load_statistics(statistics, "train").proto(), settings)
         if review:
-            _write(proto, review)
-    _write(proto, os.path.join(schema.uri, SCHEMA_FILE))
+            write_whole(Path(review), text_format.MessageToString(proto))
+    write_whole(Path(schema.uri, SCHEMA_FILE), text_format.MessageToString(proto))
     schema.set_string_custom_property("origin", "curated" if settings.schema_file else "inferred")
-
-
-def _write(proto, path: str) -> None:
-    folder, name = os.path.split(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    beside = os.path.join(folder, f".{name}")
-    with open(beside, "w", encoding="utf-8") as file:
-        file.write(text_format.MessageToString(proto))
-    os.replace(beside, path)

@@ -1,11 +1,12 @@
 """The two files that TF Serving is started with, beside the versions of a push target."""
 
-import os
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_serving.config import file_system_storage_path_source_pb2 as storage
 from tensorflow_serving.config import model_server_config_pb2 as server
+
+from schema.atomic import write_whole
 
 NAME = "mdr"  # of the model in requests
 MODELS_FILE, BATCHING_FILE = "models.config", "batching.config"
@@ -43,6 +44,4 @@ def write_serving_config(target: Path) -> None:
 def _write_if_other(file: Path, text: str) -> None:
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         return
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, file)
+    write_whole(file, text)

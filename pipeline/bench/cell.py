@@ -13,7 +13,8 @@ from components.domain_evaluator.settings import EvaluationSettings
 from models.settings import LearningSettings, ModelSettings
 from pipeline.bench.machine import peak_mib
 from pipeline.bench.prepare import Prepared
-from pipeline.run_folder import read_json, write_whole
+from pipeline.run_folder import read_json
+from schema.atomic import write_whole
 from schema.base import Settings
 
 KEYS = (

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.bench.cell import CellSpec
 from pipeline.run import RunError
-from pipeline.run_folder import read_json, write_whole
+from pipeline.run_folder import read_json
+from schema.atomic import write_whole
 from schema.progress import PROGRESS_FILE
 
 POLL_SECONDS = 0.3

@@ -13,8 +13,9 @@ from components.log_example_gen.sources import fingerprint
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.run import run
-from pipeline.run_folder import RunFolder, read_json, write_whole
+from pipeline.run_folder import RunFolder, read_json
 from pipeline.source import code_version
+from schema.atomic import write_whole
 
 SPEC = "spec.json"
 CLASSIFIER = "classifier"

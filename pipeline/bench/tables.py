@@ -4,14 +4,15 @@ import json
 import re
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline.bench.cells import Store
 from pipeline.bench.suite import Published, Suite
 from pipeline.bench.summary import FIGURES, Row, summarize
-from pipeline.run_folder import read_json, write_whole
+from pipeline.pages import environment
+from pipeline.run_folder import read_json
+from schema.atomic import write_whole
 
 UNDEFINED = "–"
 MARKDOWN, HTML = "table.md", "table.html"
@@ -44,7 +45,8 @@ def render(cells: list[dict], suite: Suite, label: str) -> tuple[str, str]:
         "machines": sorted({cell["machine"] for cell in cells}),
         "seeds": f"Seeds: {counts[0]}." if len(counts) == 1 else "",
     }
-    return tuple(_environment(html).get_template(f"quality.{kind}.j2").render(values) for kind, html in KINDS)
+    made = {kind: environment("pipeline.bench", _filters(), html) for kind, html in KINDS}
+    return tuple(one.get_template(f"quality.{kind}.j2").render(values) for kind, one in made.items())
 
 
 KINDS = (("md", False), ("html", True))
@@ -106,15 +108,8 @@ def _best(rows: list[Row], name: str) -> set[str]:
     return {row for value, row in known if value == pick(known)[0]}
 
 
-def _environment(html: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.bench", "templates"),
-        autoescape=html,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+def _filters() -> dict:
+    return {
         "spread": _spread,
         "figure": _figure,
         "count": _count,
@@ -124,7 +119,6 @@ def _environment(html: bool) -> Environment:
         "published": _published,
         "title": lambda name: name.replace("_", " "),
     }
-    return environment
 
 
 def _spread(value: tuple[float, float | None] | None) -> str:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from pipeline.compare import Comparison
+from pipeline.pages import environment
 from pipeline.report.domains import DOWN, SAME, UP, WORDS, arrow
 from pipeline.report.plots import BLUE, GREY, ORANGE, html
-from pipeline.run_folder import write_whole
+from schema.atomic import write_whole
 
 COLOURS = {UP: BLUE, DOWN: ORANGE, SAME: GREY}
 
@@ -21,15 +21,8 @@ def write_comparison(comparisons: list[Comparison], path: Path) -> None:
     Args:
         comparisons: of the first run with each other one. path: the file to write.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.report", "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"arrow": arrow, "changes": lambda compared: Markup(changes(compared))}
-    page = environment.get_template("comparison.html.j2")
+    filters = {"arrow": arrow, "changes": lambda compared: Markup(changes(compared))}
+    page = environment("pipeline.report", filters).get_template("comparison.html.j2")
     write_whole(path, page.render(comparisons=comparisons, plotly=Markup(get_plotlyjs()), words=WORDS))
 
 

@@ -14,8 +14,8 @@ SHOWN = 40  # domains in the plot; the table has them all
 def section(results: Results) -> dict[str, Any] | None:
     """Return what the template shows: `domains`, `shares` (a plot), `drift`, `limit`; None for no statistics.
 
-    `drift` is None where the folder had no other data before; each column has `text` where it moved further
-    than `limit`, the skew that the config allows between splits.
+    `drift` is None where the folder had no other data before; a column is `far` where it moved further than
+    `limit`, the skew that the config allows between splits.
     """
     data = results.record.get("data")
     if not data:

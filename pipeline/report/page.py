@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from pipeline.pages import environment
 from pipeline.report import balance, classifier, data, domains, features, masks, plots
 from pipeline.results import Results
-from pipeline.run_folder import write_whole
+from schema.atomic import write_whole
 
 
 def write_page(results: Results, path: Path) -> None:
@@ -19,32 +19,31 @@ def write_page(results: Results, path: Path) -> None:
         results: the figures of the run.
         path: the file to write.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.report", "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = lambda value, digits=4: "–" if value is None else f"{value:.{digits}f}"
-    environment.filters["count"] = lambda value: "–" if value is None else f"{int(value):,}"
+    filters = {
+        "figure": lambda value, digits=4: "–" if value is None else f"{value:.{digits}f}",
+        "count": lambda value: "–" if value is None else f"{int(value):,}",
+    }
     augmentation = results.augmentation or {"rows": 0}
-    page = environment.get_template("report.html.j2").render(
-        results=results,
-        figures=results.figures(),
-        plotly=Markup(get_plotlyjs()),
-        lines=domains.lines(results.metrics),
-        words=domains.WORDS,
-        crossings=domains.crossings(results.metrics),
-        data=data.section(results),
-        calibration=Markup(plots.calibration(results.metrics)),
-        config=yaml.safe_dump(results.config.model_dump(mode="json"), sort_keys=False),
-        domain_auc=Markup(plots.domain_auc(results.metrics)),
-        augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
-        classifier=classifier.section(results.classifier),
-        training=Markup(plots.training(results.history)) if results.history else "",
-        experts=masks.section(results.history),
-        features=features.section(results.history, results.metrics),
-        balance=balance.section(results.history),
+    page = (
+        environment("pipeline.report", filters)
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            figures=results.figures(),
+            plotly=Markup(get_plotlyjs()),
+            lines=domains.lines(results.metrics),
+            words=domains.WORDS,
+            crossings=domains.crossings(results.metrics),
+            data=data.section(results),
+            calibration=Markup(plots.calibration(results.metrics)),
+            config=yaml.safe_dump(results.config.model_dump(mode="json"), sort_keys=False),
+            domain_auc=Markup(plots.domain_auc(results.metrics)),
+            augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
+            classifier=classifier.section(results.classifier),
+            training=Markup(plots.training(results.history)) if results.history else "",
+            experts=masks.section(results.history),
+            features=features.section(results.history, results.metrics),
+            balance=balance.section(results.history),
+        )
     )
     write_whole(path, page)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from components.model_pusher.serving_config import MAX_BATCH_ROWS
 from pipeline.serve.batcher import Queue
 from pipeline.serve.grpc_api import create_server
 from pipeline.serve.metrics import Metrics
@@ -18,7 +19,6 @@ from pipeline.serve.versions import Versions
 
 MAX_REQUESTS = 64  # at the same time; they mostly wait for their turn
 THREADS = MAX_REQUESTS + 16  # of each protocol: there is always one to say no
-MAX_BATCH_ROWS = 512
 GRACE_SECONDS = 20  # for requests that run when the server is stopped
 
 

@@ -15,7 +15,8 @@ from components.model_pusher.push import push
 from components.model_pusher.settings import PushSettings
 from pipeline.rollback import roll_back
 from pipeline.run import _lost_pushes
-from pipeline.run_folder import RunFolder, write_whole
+from pipeline.run_folder import RunFolder
+from schema.atomic import write_whole
 
 
 @pytest.fixture
