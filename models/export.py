@@ -10,10 +10,10 @@ import tensorflow_transform as tft
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from models.architectures.base import MultiDomainModel
+from models.served import DESCRIPTION, describe_weights
 from schema.log_schema import LogSchema
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
-DESCRIPTION = "assets.extra/mdr.json"
 PROBABILITY = "probability"
 
 
@@ -105,6 +105,8 @@ def _write_extras(servable: Servable, folder: Path) -> None:
         "log": servable.log.model_dump(mode="json"),
         "spec": servable.model.spec.model_dump(mode="json"),
         "architecture": servable.model.name,
+        "model": servable.model.model_settings.model_dump(mode="json"),
+        "weights": describe_weights(servable.model),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
 

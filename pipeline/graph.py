@@ -20,6 +20,7 @@ from components.log_schema_gen.component import LogSchemaGen
 from components.model_overrides.component import ModelOverrides
 from components.model_pusher.component import ModelPusher
 from components.pseudo_labeler.component import PseudoLabeler
+from components.trainer.component import Trainer
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.source import code_version
@@ -172,6 +173,15 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
                 code=code_version("components/model_overrides", "models"),
             )
         )
+    # The version that serves: what the new model is compared with, and may begin from.
+    baseline = LatestBlessedModel(
+        push=launch.push,
+        examples=examples.outputs["examples"],
+        config_key=launch.config_key,
+        overrides=launch.model,
+        as_of=launch.baseline,
+        code=code_version("components/latest_blessed_model"),
+    )
     training = {
         "log": log,
         "model": config.model.model_dump_json(),
@@ -179,11 +189,11 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         "checkpoints": launch.checkpoints,
         "code": code_version("models"),
     }
-    trainer = tfx.components.Trainer(
-        run_fn="models.trainer.run_fn",
+    trainer = Trainer(
         examples=transformed,
         transform_graph=transform.outputs["transform_graph"],
         base_model=base_model,
+        served_model=baseline.outputs["model"] if config.learning.warm_start else None,
         schema=schema.outputs["schema"],
         hyperparameters=overriding[0].outputs["hyperparameters"] if overriding else None,
         train_args=tfx.proto.TrainArgs(splits=train_splits),
@@ -204,14 +214,6 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     )
 
     # The new model against the one that serves, on the same rows, domain by domain.
-    baseline = LatestBlessedModel(
-        push=launch.push,
-        examples=examples.outputs["examples"],
-        config_key=launch.config_key,
-        overrides=launch.model,
-        as_of=launch.baseline,
-        code=code_version("components/latest_blessed_model"),
-    )
     evaluator = DomainEvaluator(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
@@ -248,13 +250,13 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         transform,
         *classifying,
         *overriding,
-        trainer,
         baseline,
+        trainer,
         evaluator,
         gate,
         pusher,
     ]
     if launch.until == tuner.id:
-        return [*components[: components.index(trainer)], tuner]
+        return [*components[: components.index(baseline)], tuner]
     names = [component.id for component in components]
     return components[: names.index(launch.until) + 1] if launch.until else components
