@@ -121,13 +121,13 @@ def _steps(model, served: ServedModel, sources: RowSources) -> list[Step]:
         if _fits(variable, served.shapes.get(name), axis, rows):
             steps.append(Step(variable, name, axis, rows))
         elif not OPTIONAL.search(name):
-            there = served.shapes.get(name, "absent there")
-            faults.append(f"{name.split('#')[0]} is {tuple(variable.shape)}, {there}")
+            there = served.shapes.get(name, "absent")
+            faults.append(f"its {name.split('#')[0]} is {there}, this run's {tuple(variable.shape)}")
     expected = [name for name in served.shapes if not (NEVER.search(name) or OPTIONAL.search(name))]
-    faults += [f"{name.split('#')[0]} is there only" for name in expected if name not in names]
+    faults += [f"its {name.split('#')[0]} is no weight of this run" for name in expected if name not in names]
     if faults:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise CannotGoOn(f"of this run's weights, {'; '.join(faults[:SHOWN])}{more}")
+        raise CannotGoOn(f"{'; '.join(faults[:SHOWN])}{more}")
     return steps
 
 

@@ -50,7 +50,7 @@ def _bless(folder: RunFolder, results: Results, why: str) -> Pushed:
     model = Path(components["Trainer"]["outputs"]["model"]["uri"]) / MODEL
     settings = PushSettings(path=launch["push"], keep=results.config.push.keep)
     run_key = key_of_run(launch["config_key"], results.ingest["fingerprint"])
-    pushed = push(model, settings, run_key, forced)
+    pushed = push(model, settings, run_key, forced, results.ingest["date"])
     forced |= {"version": str(pushed.version), "folder": str(pushed.folder)}
     blessing = components["DomainGate"]["outputs"]["blessing"]["uri"]
     set_property(open_store(folder.metadata), blessing, "forced", json.dumps(forced))

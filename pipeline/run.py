@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from components.latest_blessed_model.versions import key_of_run, latest_version
-from components.log_example_gen.sources import fingerprint
+from components.log_example_gen.sources import fingerprint, newest_date
 from pipeline.config import Config
 from pipeline.preflight import check_data
 from pipeline.run_folder import RunFolder, read_json, write_whole
@@ -79,7 +79,7 @@ def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     data = fingerprint(config.data)
     made_of = config_key(config)
     push = Path(config.push.path) if config.push.path else folder.serving
-    served = latest_version(push, key_of_run(made_of, data))
+    served = latest_version(push, key_of_run(made_of, data), newest_date(config.data))
     launch = {
         "fingerprint": data,
         "config_key": made_of,

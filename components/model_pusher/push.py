@@ -41,7 +41,13 @@ class Pushed:
     new: bool
 
 
-def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, str] | None = None) -> Pushed:
+def push(
+    model: Path,
+    settings: PushSettings,
+    run_key: str,
+    forced: dict[str, str] | None = None,
+    date: str = "",
+) -> Pushed:
     """Make a SavedModel the newest version of a push target.
 
     It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
@@ -52,6 +58,7 @@ def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, st
         settings: the target, and how many versions stay.
         run_key: of the run that pushes.
         forced: who pushes a model that the gate held back, why and when; kept with the version.
+        date: the newest of the logs behind the model, as 20260131; kept with the version.
 
     Raises:
         PushError: the target cannot be written, or the copy does not answer like the original.
@@ -60,13 +67,18 @@ def push(model: Path, settings: PushSettings, run_key: str, forced: dict[str, st
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / ".lock", timeout=LOCK_SECONDS):
-            return _push_locked(model, target, settings, run_key, forced)
+            return _push_locked(model, target, settings, run_key, forced, date)
     except OSError as error:
         raise PushError(f"cannot push to {target}: {error.strerror or error}.") from error
 
 
 def _push_locked(
-    model: Path, target: Path, settings: PushSettings, run_key: str, forced: dict[str, str] | None
+    model: Path,
+    target: Path,
+    settings: PushSettings,
+    run_key: str,
+    forced: dict[str, str] | None,
+    date: str,
 ) -> Pushed:
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
@@ -80,7 +92,7 @@ def _push_locked(
         compare_answers(model, staged)
         number = 1 + max([_highest(target), *(version.number for version in there)])
         pushed = {"version": number, "run_key": run_key, "fingerprint": fingerprint, "pushed_at": time.time()}
-        pushed |= {"forced": forced} if forced else {}
+        pushed |= {"date": date} | ({"forced": forced} if forced else {})
         (staged / PUSH_FILE).parent.mkdir(exist_ok=True)
         (staged / PUSH_FILE).write_text(json.dumps(pushed, indent=1), encoding="utf-8")
         _flush(staged)
