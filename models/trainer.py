@@ -60,9 +60,9 @@ def _warm_start(given: Inputs, logs: Path) -> Callable[[MultiDomainModel], None]
         now = meaning(given.spec, given.log, given.transform)
         told = warm_start.begin(model, given.served, given.model, now)
         (logs / warm_start.FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
-        words = warm_start.words(told)
-        logging.warning(words)
-        progress.report("Trainer", **{"start" if told["warm"] or not told["version"] else "warning": words})
+        logging.warning(told["words"])
+        expected = told["warm"] or told["version"] is None  # nothing serves before the first push
+        progress.report("Trainer", **{"start" if expected else "warning": told["words"]})
 
     return start
 

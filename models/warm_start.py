@@ -46,28 +46,26 @@ def begin(model, served: dict[str, Any], settings: ModelSettings, now: Meaning) 
         settings: of the model. now: what its indices stand for.
 
     Returns:
-        `version`, `warm`, `why_not`, and what is kept, new and gone (see `RowSources.figures`).
+        `version`, `warm`, `words` for a person, and what is kept, new and gone (see `RowSources.figures`).
     """
-    told = {"version": served.get("version"), "warm": False, "why_not": served["why_not"]}
-    if served["why_not"]:
-        return told
-    try:
-        figures = go_on(model, ServedModel(Path(served["folder"])), settings, now)
-    except (ValueError, KeyError, OSError, tf.errors.OpError) as error:
-        what = str(error) if isinstance(error, CannotGoOn) else f"it cannot be read ({error})"
-        return told | {"why_not": f"the weights of version {served['version']} cannot be used: {what}"}
-    return told | {"warm": True} | figures
+    version, why_not, figures = served.get("version"), served["why_not"], None
+    if not why_not:
+        try:
+            figures = go_on(model, ServedModel(Path(served["folder"])), settings, now)
+        except CannotGoOn as error:
+            why_not = f"the weights of version {version} cannot be used: {error}"
+        except (ValueError, KeyError, OSError, tf.errors.OpError) as error:
+            why_not = f"version {version} cannot be read: {error}"
+    words = _words(version, figures) if figures else f"cold start: {why_not}."
+    return {"version": version, "warm": figures is not None, "words": words, **(figures or {})}
 
 
-def words(told: dict[str, Any]) -> str:
-    """Return what `begin` told, in one sentence."""
-    if not told["warm"]:
-        return f"cold start: {told['why_not']}."
-    values = told["values"].values()
+def _words(version: int, figures: dict[str, Any]) -> str:
+    values = figures["values"].values()
     kept, new, gone = (sum(value[key] for value in values) for key in ("kept", "new", "gone"))
     return (
-        f"warm start from version {told['version']}: {told['domains_kept']} domains kept, "
-        f"{len(told['domains_new'])} new, {len(told['domains_gone'])} gone; "
+        f"warm start from version {version}: {figures['domains_kept']} domains kept, "
+        f"{len(figures['domains_new'])} new, {len(figures['domains_gone'])} gone; "
         f"{kept:,} values kept, {new:,} new, {gone:,} gone."
     )
 

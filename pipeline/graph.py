@@ -187,7 +187,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         "model": config.model.model_dump_json(),
         "learning": config.learning.model_dump_json(),
         "checkpoints": launch.checkpoints,
-        "code": code_version("models"),
+        "code": code_version("models", "components/trainer"),
     }
     trainer = Trainer(
         examples=transformed,

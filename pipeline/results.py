@@ -88,6 +88,7 @@ class Results:
             "masks": masks and masks.figures(),
             "augmentation": self.augmentation,
             "classifier": self.classifier,
+            "warm_start": self.warm_start,
             "components": {
                 name: {key: component[key] for key in ("state", "seconds", "rows")}
                 for name, component in self.record["components"].items()

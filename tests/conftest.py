@@ -25,7 +25,7 @@ def shared_data() -> Path:
 
 # Files whose tests share a costly fixture of the session; the groups of xdist's own are lost on pytest 9.
 TOGETHER = {
-    "pipeline_run": ("test_run.py", "test_report.py", "test_compare.py", "test_bless.py"),
+    "pipeline_run": ("test_run.py", "test_report.py", "test_compare.py", "test_bless.py", "test_daily.py"),
     "transformed": ("test_architectures.py", "test_domain_parameters.py", "test_export.py", "test_tuner.py"),
 }
 

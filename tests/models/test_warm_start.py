@@ -14,7 +14,7 @@ from models.domain_parameters import DomainParameters, SpecificSettings
 from models.registry import names
 from models.row_sources import FRESH, Meaning, row_sources
 from models.settings import ModelSettings
-from models.warm_start import CannotGoOn, begin, go_on, weight_names, words
+from models.warm_start import CannotGoOn, begin, go_on, weight_names
 
 USERS = [f"u{i}".encode() for i in range(28)]  # and two OOV buckets
 TAGS = [f"t{i}".encode() for i in range(6)]  # and the padding, and one OOV bucket
@@ -241,8 +241,8 @@ def test_what_cannot_be_read_is_a_cold_start_that_says_why(tmp_path):
     model = small_model("mlp")
     (tmp_path / "assets.extra").mkdir()
     for content, said in (
-        (None, "it cannot be read"),
-        ("{", "it cannot be read"),
+        (None, "mdr.json"),
+        ("{", "line 1 column 2"),
         ('{"log": {}}', "an mdr that did not note the names of its weights"),
     ):
         if content:
@@ -250,5 +250,5 @@ def test_what_cannot_be_read_is_a_cold_start_that_says_why(tmp_path):
         served = {"folder": str(tmp_path), "version": 3, "why_not": ""}
         told = begin(model, served, model.model_settings, BEFORE)
         assert not told["warm"]
-        assert words(told).startswith("cold start: the weights of version 3 cannot be used: ")
-        assert said in told["why_not"]
+        assert told["words"].startswith("cold start: version 3 cannot be read: ")
+        assert said in told["words"]

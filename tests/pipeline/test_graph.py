@@ -54,6 +54,14 @@ def test_an_edited_schema_file_runs_the_schema_again(config, tmp_path):
     assert changed(before, parameters(curated)) == {"LogSchemaGen"}
 
 
+def test_only_a_warm_start_gets_what_serves(config):
+    learning = config.learning.model_copy(update={"warm_start": True})
+    for settings, gets in ((config, False), (config.model_copy(update={"learning": learning}), True)):
+        by_name = {component.id: component for component in create_components(settings, LAUNCH)}
+        served, trainer = by_name["LatestBlessedModel"].outputs["model"], by_name["Trainer"]
+        assert (trainer.inputs.get("served_model") is served) == gets
+
+
 def test_training_waits_for_the_data_gate(config):
     by_name = {component.id: component for component in create_components(config, LAUNCH)}
     for name in ("Transform", "ItemPopularity"):
