@@ -159,6 +159,21 @@ def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
+def test_a_training_begins_with_what_was_pushed_and_says_so(transformed, tmp_path):
+    trainer.run_fn(arguments(transformed, tmp_path / "one"))
+    again = arguments(transformed, tmp_path / "two")
+    slow = LearningSettings(epochs=1, batch_size=100, learning_rate=1e-9, seed=5)
+    served = {"folder": str(tmp_path / "one" / "model"), "version": 7, "why_not": ""}
+    again.custom_config |= {"learning": slow.model_dump_json(), "served": served}
+    trainer.run_fn(again)
+    told = json.loads((tmp_path / "two" / "logs" / "warm_start.json").read_text())
+    assert told["words"].startswith("warm start from version 7: 3 domains kept, 0 new, 0 gone;")
+    examples = tf.constant([encode(row) for row in transformed.rows["test"][:50]])
+    models = [tf.saved_model.load(str(tmp_path / name / "model")) for name in ("one", "two")]
+    one, two = (model.signatures["serving_default"](examples)["probability"] for model in models)
+    np.testing.assert_allclose(one, two, atol=1e-6)  # so small a rate moves nothing
+
+
 def test_the_model_that_a_run_was_started_with_takes_the_place_of_the_configs(transformed, tmp_path):
     chosen = ModelSettings(architecture="star", embedding_dim=4).model_dump(mode="json")
     given = Inputs(arguments(transformed, tmp_path, hyperparameters=chosen))

@@ -1,4 +1,4 @@
-"""A day's logs arrive: the window moves, the training goes on from what serves, and a second run does nothing."""
+"""A day's logs arrive: the window moves, training goes on from what serves, and a second run does nothing."""
 
 import csv
 import gzip
@@ -59,7 +59,7 @@ def test_the_window_moves_and_the_training_begins_from_what_serves(next_day):
     assert "warm start from version 1: 5 domains kept, 1 new, 1 gone;" in done.stdout
     record = json.loads((place / "run" / "run.json").read_text())
     ingested = record["components"]["LogExampleGen"]["outputs"]["examples"]["properties"]
-    read = [gzip.open(file).read() for file in sorted((place / "logs").iterdir())[-WINDOW:]]
+    read = [gzip.decompress(file.read_bytes()) for file in sorted((place / "logs").iterdir())[-WINDOW:]]
     assert ingested["rows"] == sum(len(text.splitlines()) - 1 for text in read)
     assert ingested["date"] == "20240107"
     assert record["launch"]["baseline"] == "1"
@@ -87,7 +87,7 @@ def test_the_same_command_again_does_nothing(next_day):
 
 
 def test_a_window_without_logs_of_the_asked_date_is_refused_before_anything_runs(next_day):
-    place, command, _ = next_day
+    _, command, _ = next_day
     done = mdr(*command, "--set=data.span=2024-01-08")
     assert done.returncode == 2
     assert "has no logs of that date" in done.stderr
