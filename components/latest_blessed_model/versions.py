@@ -61,6 +61,19 @@ def key_of_run(config_key: str, fingerprint: str, overrides: str = "") -> str:
     return hashlib.sha256(json.dumps([config_key, fingerprint, overrides]).encode()).hexdigest()[:16]
 
 
+def done_before(there: list[Version], run_key: str, date: str) -> Version | None:
+    """Return the version of a day that is done: that very run pushed it, and only later days came after it.
+
+    Args:
+        there: all versions, oldest first.
+        run_key: of the run that asks. date: the newest of its logs; empty where they have no dates.
+    """
+    own = [i for i, version in enumerate(there) if version.run_key == run_key]
+    if own and date and all(version.date > date for version in there[own[-1] + 1 :]):
+        return there[own[-1]]
+    return None
+
+
 def latest_version(push: Path | str, run_key: str, date: str = "") -> Version | None:
     """Return the newest version that another run pushed.
 
@@ -73,8 +86,7 @@ def latest_version(push: Path | str, run_key: str, date: str = "") -> Version | 
         run_key: of the run that asks. date: the newest of its logs; empty where they have no dates.
     """
     there = versions(push)
-    own = [i for i, version in enumerate(there) if version.run_key == run_key]
-    if own and date and all(version.date > date for version in there[own[-1] + 1 :]):
-        there = there[: own[-1]]
+    done = done_before(there, run_key, date)
+    there = there[: there.index(done)] if done else there
     others = [version for version in there if version.run_key != run_key]
     return others[-1] if others else None

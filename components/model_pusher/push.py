@@ -14,7 +14,7 @@ import tensorflow as tf
 from filelock import FileLock
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.latest_blessed_model.versions import PUSH_FILE, versions
+from components.latest_blessed_model.versions import PUSH_FILE, done_before, versions
 from components.model_pusher.settings import PushSettings
 
 STAGING = ".staging-"
@@ -33,7 +33,7 @@ class Pushed:
     """Where a model stands after a push.
 
     Attributes:
-        version: its number. folder: its folder. new: False if this very model was the newest already.
+        version: its number. folder: its folder. new: False if it was there already.
     """
 
     version: int
@@ -51,14 +51,15 @@ def push(
     """Make a SavedModel the newest version of a push target.
 
     It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
-    requests compared with those of the original; only then it is renamed to its number.
+    requests compared with those of the original; only then it is renamed to its number. A day that is done
+    (see `done_before`) is not pushed again, for it would take the place of a later one.
 
     Args:
         model: the SavedModel.
         settings: the target, and how many versions stay.
         run_key: of the run that pushes.
         forced: who pushes a model that the gate held back, why and when; kept with the version.
-        date: the newest of the logs behind the model, as 20260131; kept with the version.
+        date: the newest of the logs behind the model, as 20260131, or empty; kept with the version.
 
     Raises:
         PushError: the target cannot be written, or the copy does not answer like the original.
@@ -83,6 +84,9 @@ def _push_locked(
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
     there = versions(target)
+    done = done_before(there, run_key, date)
+    if done:
+        return Pushed(done.number, done.folder, new=False)
     fingerprint = files_fingerprint(model)
     if there and (there[-1].run_key, there[-1].fingerprint) == (run_key, fingerprint):
         return Pushed(there[-1].number, there[-1].folder, new=False)

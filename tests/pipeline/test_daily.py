@@ -77,9 +77,9 @@ def test_the_report_says_from_where_and_what_was_new_and_gone(next_day):
     assert "New: brand_new." in page and "Gone: channel_06." in page
 
 
-def test_the_same_command_again_does_nothing(next_day):
+def test_the_same_day_again_found_or_named_does_nothing(next_day):
     place, command, _ = next_day
-    again = mdr(*command)
+    again = mdr(*command, "--set=data.span=2024-01-07")
     assert again.returncode == 0, again.stdout + again.stderr
     components = json.loads((place / "run" / "run.json").read_text())["components"]
     assert {component["state"] for component in components.values()} == {"cached"}
