@@ -100,10 +100,11 @@ def test_the_training_gets_pseudo_labelled_rows_and_the_classifier_that_made_the
     without = {component.id: component for component in create_components(augmenting, LAUNCH)}
     assert not {"DomainClassifier", "PseudoLabeler"} & set(without)
     for until in ("Trainer", "Tuner"):
-        *_, transform, classifier, labeler, trains = create_components(
-            classifying, replace(LAUNCH, until=until)
-        )
-        assert [transform.id, classifier.id, trains.id] == ["Transform", "DomainClassifier", until]
+        components = create_components(classifying, replace(LAUNCH, until=until))
+        by_name = {component.id: component for component in components}
+        assert list(by_name)[-1] == until
+        names = ("Transform", "DomainClassifier", "PseudoLabeler", until)
+        transform, classifier, labeler, trains = (by_name[name] for name in names)
         for component in (classifier, labeler):
             assert component.inputs["examples"] == transform.outputs["transformed_examples"]
             assert component.inputs["transform_graph"] == transform.outputs["transform_graph"]
