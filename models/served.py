@@ -19,14 +19,20 @@ NUMBER = re.compile(r"_\d+(?=/)")  # of a layer: Keras counts all that the proce
 
 
 def weight_names(model) -> list[str]:
-    """Return a name for every variable of a model, the same in every process, in their order."""
+    """Return a name for every variable of a model, the same in every process, in their order.
+
+    What domains add to a variable is named after it: which variables those are is a setting of the method.
+    """
     seen: dict[str, int] = {}
-    names = []
+    names = {}
     for variable in model.variables:
         name = NUMBER.sub("", variable.path)
         seen[name] = seen.get(name, -1) + 1
-        names.append(f"{name}#{seen[name]}")
-    return names
+        names[id(variable)] = f"{name}#{seen[name]}"
+    specific = model.domain_parameters
+    for variable, stacks in zip(specific.of, specific.stacks, strict=True):
+        names |= {id(s): f"specific_parameters/{names[id(variable)]}#{j}" for j, s in enumerate(stacks)}
+    return [names[id(variable)] for variable in model.variables]
 
 
 def describe_weights(model) -> list:

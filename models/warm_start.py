@@ -82,8 +82,9 @@ def go_on(model, served: ServedModel, settings: ModelSettings, now: Meaning) -> 
     _check_settings(served, settings, now.spec)
     sources = row_sources(served.meaning, now)
     steps = _steps(model, served, sources)
-    for step in steps:
-        _set(step, served.value(step.name))
+    values = [served.value(step.name) for step in steps]  # all of them, before the first is written
+    for step, earlier in zip(steps, values, strict=True):
+        _set(step, earlier)
     if model.domain_group is not None:
         groups = _groups(model.domain_group.numpy(), served, sources)
         model.domain_group.assign(groups)

@@ -153,6 +153,19 @@ def test_domains_keep_what_a_method_gave_them(rank):
     assert checked > 3
 
 
+def test_what_domains_add_stays_with_the_variable_that_it_was_added_to():
+    old, new = trained(small_model("mlp")), small_model("mlp")
+    parameters_of(old)
+    fill(old)
+    chosen = old.domain_parameters.of[-1]  # which is the first where the pattern leaves out the others
+    same = next(v for v, w in zip(new.variables, old.variables, strict=True) if w is chosen)
+    parameters_of(new, specific=same.path)
+    go_on(new, as_served(old), new.model_settings, BEFORE)
+    np.testing.assert_array_equal(
+        new.domain_parameters.stacks[0][0].numpy(), old.domain_parameters.stacks[-1][0].numpy()
+    )
+
+
 def test_a_model_of_another_method_goes_on_with_the_shared_weights():
     old, new = trained(small_model("mlp")), small_model("mlp", MOVED.spec)
     parameters_of(old)
