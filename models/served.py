@@ -23,16 +23,24 @@ def weight_names(model) -> list[str]:
 
     What domains add to a variable is named after it: which variables those are is a setting of the method.
     """
-    seen: dict[str, int] = {}
-    names = {}
+    alike: dict[str, list] = {}  # by name without the numbers
     for variable in model.variables:
-        name = NUMBER.sub("", variable.path)
-        seen[name] = seen.get(name, -1) + 1
-        names[id(variable)] = f"{name}#{seen[name]}"
+        alike.setdefault(NUMBER.sub("", variable.path), []).append(variable)
+    names = {}
+    for name, variables in alike.items():
+        # As they were made: a method's own parameters change the order in which Keras lists the others.
+        ordered = sorted(variables, key=_numbers)
+        names |= {id(variable): f"{name}#{place}" for place, variable in enumerate(ordered)}
     specific = model.domain_parameters
     for variable, stacks in zip(specific.of, specific.stacks, strict=True):
         names |= {id(s): f"specific_parameters/{names[id(variable)]}#{j}" for j, s in enumerate(stacks)}
     return [names[id(variable)] for variable in model.variables]
+
+
+def _numbers(variable) -> list[int]:
+    """Return the numbers of a variable's layers, 0 for one without."""
+    found = (NUMBER.search(f"{layer}/") for layer in variable.path.split("/")[:-1])
+    return [int(number.group()[1:]) if number else 0 for number in found]
 
 
 def describe_weights(model) -> list:

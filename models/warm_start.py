@@ -54,7 +54,7 @@ def begin(model, served: dict[str, Any], settings: ModelSettings, now: Meaning) 
             figures = go_on(model, ServedModel(Path(served["folder"])), settings, now)
         except CannotGoOn as error:
             why_not = f"the weights of version {version} cannot be used: {error}"
-        except (ValueError, KeyError, OSError, tf.errors.OpError) as error:
+        except (ValueError, LookupError, OSError, tf.errors.OpError) as error:
             why_not = f"version {version} cannot be read: {error}"
     words = _words(version, figures) if figures else f"cold start: {why_not}."
     return {"version": version, "warm": figures is not None, "words": words, **(figures or {})}
