@@ -17,10 +17,10 @@ from tensorflow_serving.apis import (
 )
 
 from models.architectures.base import MultiDomainModel
+from models.served import DESCRIPTION, describe_weights
 from schema.log_schema import LogSchema
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
-DESCRIPTION = "assets.extra/mdr.json"
 PROBABILITY = "probability"
 WARM_UP_ROWS = (1, 32, 512)
 CLASSES = ("0", "1")  # no click, click
@@ -129,6 +129,8 @@ def _write_extras(servable: Servable, folder: Path) -> None:
         "log": servable.log.model_dump(mode="json"),
         "spec": servable.model.spec.model_dump(mode="json"),
         "architecture": servable.model.name,
+        "model": servable.model.model_settings.model_dump(mode="json"),
+        "weights": describe_weights(servable.model),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
 

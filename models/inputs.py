@@ -28,6 +28,7 @@ class Inputs:
         augmented: those of the augmented rows; None where there are none.
         classifier: folder of the domain classifier; None without one.
         pseudo: the columns of the pseudo-labelled rows (see `load_pseudo`); None without a classifier.
+        served: the pushed model to begin with, see `models.warm_start.begin`; None without a warm start.
         work: folder for the state of what is unfinished; its name stands for settings, code and rows.
     """
 
@@ -42,6 +43,7 @@ class Inputs:
         files, validation_files = _files(fn_args.train_files), _files(fn_args.eval_files)
         of_split = {name: _of_split(files, name) for name in (AUGMENTED, PSEUDO)}
         train_files = [file for file in files if file not in chain(*of_split.values())]
+        self.served = config.get("served")
         self.classifier = Path(fn_args.base_model) if fn_args.base_model else None
         place = config.get("checkpoints") or tempfile.mkdtemp()
         used = {**config, "model": self.model.model_dump_json()}

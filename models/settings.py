@@ -44,6 +44,8 @@ class LearningSettings(Settings):
         patience: epochs without a better mean domain AUC of the validation split before training stops.
         min_domain_rows: validation domains with fewer rows are left out of that mean.
         train_on_augmented: whether the augmented rows, if the config makes any, join the training rows.
+        warm_start: whether a training begins with the weights of the pushed model (`mdr run`; see
+            docs/daily.md).
         seed: of weights, order of rows and dropout.
     """
 
@@ -56,6 +58,7 @@ class LearningSettings(Settings):
     patience: int = Field(2, ge=1)
     min_domain_rows: int = Field(20, ge=2)
     train_on_augmented: bool = False
+    warm_start: bool = False
     seed: int = Field(0, ge=0)
 
 

@@ -1,15 +1,17 @@
 """The `run_fn` of TFX's Trainer: from transformed examples to the best model's SavedModel."""
 
 import json
+import logging
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from models import checkpoint, domain_classifier
+from models import checkpoint, domain_classifier, warm_start
 from models.architectures.base import MultiDomainModel, create_model
 from models.backend.optimizer import RowAdam
 from models.checkpoint import TrainingState
@@ -20,6 +22,7 @@ from models.grouping import cluster_domains
 from models.inputs import Inputs
 from models.learning.base import LearningMethod
 from models.registry import find, own_settings
+from models.served import meaning
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
 from schema import progress
@@ -34,7 +37,8 @@ def run_fn(fn_args) -> None:
 
     Args:
         fn_args: TFX's FnArgs. `custom_config` holds `log`, `model`, `learning` (each as JSON text) and
-            `checkpoints`, the folder for the state of an unfinished training (empty: beside the model).
+            `checkpoints`, the folder for the state of an unfinished training (empty: beside the model);
+            with a warm start also `served`, see `models.warm_start.begin`.
     """
     given = Inputs(fn_args)
     rows = (given.train, given.validation)
@@ -42,10 +46,25 @@ def run_fn(fn_args) -> None:
     logs = Path(fn_args.model_run_dir)
     logs.mkdir(parents=True, exist_ok=True)
     made = {"augmented": given.augmented, "pseudo": given.pseudo}
-    history = train(model, *rows, given.learning, given.work, logs, **made)
+    start = _warm_start(given, logs) if given.served else None
+    history = train(model, *rows, given.learning, given.work, logs, **made, start=start)
     export(model, given.transform, given.log, fn_args.serving_model_dir)
     (logs / "history.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     shutil.rmtree(given.work)
+
+
+def _warm_start(given: Inputs, logs: Path) -> Callable[[MultiDomainModel], None]:
+    """Return what begins a training from the pushed model, and puts on record what came of it."""
+
+    def start(model: MultiDomainModel) -> None:
+        now = meaning(given.spec, given.log, given.transform)
+        told = warm_start.begin(model, given.served, given.model, now)
+        (logs / warm_start.FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+        logging.warning(told["words"])
+        expected = told["warm"] or told["version"] is None  # nothing serves before the first push
+        progress.report("Trainer", **{"start" if expected else "warning": told["words"]})
+
+    return start
 
 
 def new_model(
@@ -84,6 +103,7 @@ def train(
     logs: Path,
     augmented: Columns | None = None,
     pseudo: Columns | None = None,
+    start: Callable[[MultiDomainModel], None] | None = None,
 ) -> list[dict]:
     """Train a model until it stops getting better, and leave it with its best weights.
 
@@ -97,6 +117,7 @@ def train(
         logs: folder of the TensorBoard logs.
         augmented: rows made from training rows, if any; what they are for is the method's and `learning`'s.
         pseudo: pseudo-labelled rows (see `models.feeding.load_pseudo`), if any; they are the method's.
+        start: gives the model, with all that its method adds, other weights to begin with.
 
     Returns:
         What was measured in each epoch.
@@ -106,11 +127,13 @@ def train(
     """
     method = create_method(model, columns, learning, augmented, pseudo)
     steps = method.steps
+    if start:
+        start(model)
     validation = Validation(validation_columns, model.spec, learning.min_domain_rows, columns.offsets)
     state = checkpoint.load(work)
     if state is None:
-        start = steps.snapshot()
-        state = checkpoint.TrainingState(start, method.state(), start)
+        begun = steps.snapshot()
+        state = checkpoint.TrainingState(begun, method.state(), begun)
     else:
         steps.restore(state.state)
         method.load_state(state.method)

@@ -21,6 +21,7 @@ from components.model_overrides.component import ModelOverrides
 from components.model_pusher.component import ModelPusher
 from components.pseudo_labeler.component import PseudoLabeler
 from components.serving_lookup.component import ServingLookup
+from components.trainer.component import Trainer
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.source import code_version
@@ -173,18 +174,27 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
                 code=code_version("components/model_overrides", "models"),
             )
         )
+    # The version that serves: what the new model is compared with, and may begin from.
+    baseline = LatestBlessedModel(
+        push=launch.push,
+        examples=examples.outputs["examples"],
+        config_key=launch.config_key,
+        overrides=launch.model,
+        as_of=launch.baseline,
+        code=code_version("components/latest_blessed_model"),
+    )
     training = {
         "log": log,
         "model": config.model.model_dump_json(),
         "learning": config.learning.model_dump_json(),
         "checkpoints": launch.checkpoints,
-        "code": code_version("models"),
+        "code": code_version("models", "components/trainer"),
     }
-    trainer = tfx.components.Trainer(
-        run_fn="models.trainer.run_fn",
+    trainer = Trainer(
         examples=transformed,
         transform_graph=transform.outputs["transform_graph"],
         base_model=base_model,
+        served_model=baseline.outputs["model"] if config.learning.warm_start else None,
         schema=schema.outputs["schema"],
         hyperparameters=overriding[0].outputs["hyperparameters"] if overriding else None,
         train_args=tfx.proto.TrainArgs(splits=train_splits),
@@ -205,14 +215,6 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     )
 
     # The new model against the one that serves, on the same rows, domain by domain.
-    baseline = LatestBlessedModel(
-        push=launch.push,
-        examples=examples.outputs["examples"],
-        config_key=launch.config_key,
-        overrides=launch.model,
-        as_of=launch.baseline,
-        code=code_version("components/latest_blessed_model"),
-    )
     evaluator = DomainEvaluator(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
@@ -258,14 +260,14 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         transform,
         *classifying,
         *overriding,
-        trainer,
         baseline,
+        trainer,
         evaluator,
         gate,
         lookup,
         pusher,
     ]
     if launch.until == tuner.id:
-        return [*components[: components.index(trainer)], tuner]
+        return [*components[: components.index(baseline)], tuner]
     names = [component.id for component in components]
     return components[: names.index(launch.until) + 1] if launch.until else components

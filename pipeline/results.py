@@ -29,6 +29,7 @@ class Results:
         verdict: the gate's rules and whether the model is blessed (components/domain_gate).
         history: per epoch, what the trainer measured on the validation split.
         data_gate: warnings about the data (components/data_gate).
+        warm_start: what the training began from (models/warm_start.py); None where it was not asked for.
         augmentation: `rows`, `target`, `reason`, and the tables `moves` and `domains` as lists of rows
             (components/counterfactual_augmenter), with the rows that a domain `gave` and `got`; None for a
             run without it.
@@ -43,6 +44,7 @@ class Results:
     verdict: dict[str, Any]
     history: list[dict[str, Any]]
     data_gate: list[dict[str, Any]]
+    warm_start: dict[str, Any] | None = None
     augmentation: dict[str, Any] | None = None
     classifier: dict[str, Any] | None = None
 
@@ -86,6 +88,7 @@ class Results:
             "masks": masks and masks.figures(),
             "augmentation": self.augmentation,
             "classifier": self.classifier,
+            "warm_start": self.warm_start,
             "components": {
                 name: {key: component[key] for key in ("state", "seconds", "rows")}
                 for name, component in self.record["components"].items()
@@ -118,9 +121,14 @@ def load_results(folder: RunFolder) -> Results:
         verdict=read_json(output("DomainGate", "blessing") / VERDICT_FILE),
         history=read_json(output("Trainer", "model_run") / "history.json"),
         data_gate=read_json(output("DataGate", "gate") / "gate.json"),
+        warm_start=_warm_start(output("Trainer", "model_run") / "warm_start.json"),
         augmentation=_augmentation(record),
         classifier=_classifier(record),
     )
+
+
+def _warm_start(file: Path) -> dict[str, Any] | None:
+    return read_json(file) if file.is_file() else None
 
 
 def _augmentation(record: dict[str, Any]) -> dict[str, Any] | None:

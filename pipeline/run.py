@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from components.latest_blessed_model.versions import ROLLED_BACK, key_of_run, latest_version
-from components.log_example_gen.sources import fingerprint
+from components.log_example_gen.sources import fingerprint, newest_date
 from pipeline.config import Config
 from pipeline.preflight import check_data
 from pipeline.run_folder import RunFolder, read_json
@@ -75,12 +75,16 @@ def run(config: Config, folder: RunFolder, console: Console, until: str = "") ->
 
 def _prepare(config: Config, folder: RunFolder, until: str) -> None:
     """Write the checked config and what the start of a run adds to it."""
+    newest = newest_date(config.data)
+    if newest:  # named or found, the day is the same to the cache; and no later one comes in between
+        data = config.data.model_copy(update={"span": newest})
+        config = config.model_copy(update={"data": data})
     values = config.model_dump(mode="json")
     write_whole(folder.config, yaml.safe_dump(values, sort_keys=False))
     data = fingerprint(config.data)
     made_of = config_key(config)
     push = Path(config.push.path) if config.push.path else folder.serving
-    served = latest_version(push, key_of_run(made_of, data))
+    served = latest_version(push, key_of_run(made_of, data), newest)
     launch = {
         "fingerprint": data,
         "config_key": made_of,

@@ -44,7 +44,7 @@ class Watch:
                     figures["ended"] = event["at"]
                 if not self._console.is_terminal and name != "start":
                     self._say(self._line(name))
-            elif not self._console.is_terminal and event.keys() & {"validated", "warning"}:
+            elif not self._console.is_terminal and event.keys() & {"validated", "warning", "start"}:
                 self._say(f"  {name}: {note(figures)}")
 
     @property
@@ -94,6 +94,8 @@ def note(figures: dict) -> str:
     parts = []
     if "epoch" in figures:
         parts.append(f"epoch {figures['epoch']}")
+    elif "start" in figures:
+        parts.append(figures["start"])
     if "steps" in figures:
         parts.append(f"{figures.get('step', 0)}/{figures['steps']} steps")
     if "steps_per_s" in figures:

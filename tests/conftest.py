@@ -31,6 +31,7 @@ TOGETHER = {
         "test_compare.py",
         "test_bless.py",
         "test_serve_run.py",
+        "test_daily.py",
     ),
     "transformed": ("test_architectures.py", "test_domain_parameters.py", "test_export.py", "test_tuner.py"),
 }

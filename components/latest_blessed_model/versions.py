@@ -18,12 +18,14 @@ class Version:
         folder: the SavedModel.
         run_key: of the run that pushed it; empty for a version that mdr did not push.
         fingerprint: of the model's files; empty likewise.
+        date: the newest of the logs that it was made from, as 20260131; empty where they have no dates.
     """
 
     number: int
     folder: Path
     run_key: str
     fingerprint: str
+    date: str = ""
 
 
 def versions(push: Path | str) -> list[Version]:
@@ -38,8 +40,8 @@ def versions(push: Path | str) -> list[Version]:
         if place.is_dir() and place.name.isdecimal():
             file = place / PUSH_FILE
             pushed = _read(file) if file.is_file() else {}
-            run_key, fingerprint = pushed.get("run_key", ""), pushed.get("fingerprint", "")
-            found.append(Version(int(place.name), place, run_key, fingerprint))
+            known = {name: pushed.get(name, "") for name in ("run_key", "fingerprint", "date")}
+            found.append(Version(int(place.name), place, **known))
     return sorted(found, key=lambda version: version.number)
 
 
@@ -60,15 +62,32 @@ def key_of_run(config_key: str, fingerprint: str, overrides: str = "") -> str:
     return hashlib.sha256(json.dumps([config_key, fingerprint, overrides]).encode()).hexdigest()[:16]
 
 
-def latest_version(push: Path | str, run_key: str) -> Version | None:
+def done_before(there: list[Version], run_key: str, date: str) -> Version | None:
+    """Return the version of a day that is done: that very run pushed it, and only later days came after it.
+
+    Args:
+        there: all versions, oldest first.
+        run_key: of the run that asks. date: the newest of its logs; empty where they have no dates.
+    """
+    own = [i for i, version in enumerate(there) if version.run_key == run_key]
+    if own and date and all(version.date > date for version in there[own[-1] + 1 :]):
+        return there[own[-1]]
+    return None
+
+
+def latest_version(push: Path | str, run_key: str, date: str = "") -> Version | None:
     """Return the newest version that another run pushed.
 
     A version of the very same run (same config, data and code) is passed over: when nothing has changed, a
-    second run must come to the same decision, and not compare a model with itself.
+    second run must come to the same decision, and not compare a model with itself. So are those that later
+    dates brought after it: a day that was done is not judged anew, and does not take their place.
 
     Args:
         push: the push target.
-        run_key: of the run that asks.
+        run_key: of the run that asks. date: the newest of its logs; empty where they have no dates.
     """
-    others = [version for version in versions(push) if version.run_key != run_key]
+    there = versions(push)
+    done = done_before(there, run_key, date)
+    there = there[: there.index(done)] if done else there
+    others = [version for version in there if version.run_key != run_key]
     return others[-1] if others else None

@@ -10,6 +10,7 @@ from tfx.types import artifact_utils
 
 from components.log_example_gen.settings import SPLITS, DataSettings, SplitSettings
 from components.log_example_gen.sources import fingerprint as input_fingerprint
+from components.log_example_gen.sources import newest_date
 from components.log_example_gen.transform import IngestLogs, Summary, sources
 from schema.log_schema import LogSchema
 from schema.overrides import overridden
@@ -41,7 +42,8 @@ def LogExampleGen(
 
     Args:
         examples: receives `Split-*/` and `dead_letters/`, and as custom properties `rows`, `rows_train`,
-            `rows_validation`, `rows_test`, `bad_rows`, `bad_reasons` (JSON) and `fingerprint`.
+            `rows_validation`, `rows_test`, `bad_rows`, `bad_reasons` (JSON), `fingerprint` and `date`, the
+            newest that was read (empty where the path has no `{DATE}`).
         data: `DataSettings` as JSON. log: `LogSchema` as JSON. split: `SplitSettings` as JSON.
         path, span: what differs from `data` in this run; empty for nothing.
         fingerprint: of the input files as the start of the run saw them. code: hash of the source; both for
@@ -85,6 +87,7 @@ def LogExampleGen(
     examples.set_int_custom_property("bad_rows", sum(bad.values()))
     examples.set_string_custom_property("bad_reasons", json.dumps(bad))
     examples.set_string_custom_property("fingerprint", input_fingerprint(settings))
+    examples.set_string_custom_property("date", newest_date(settings))
 
 
 def check(summary: Summary, data: DataSettings, split: SplitSettings) -> None:

@@ -5,7 +5,7 @@ import json
 import re
 from fnmatch import fnmatch
 from inspect import signature
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,7 +34,7 @@ def list_files(data: DataSettings) -> list[Path]:
         reader, options = reader_and_options(data)
         return [locate(path, file.name, reader.WHERE) for file in reader.files(**options)]
     if "{DATE}" in data.path:
-        files = _dated(data)
+        files = list(chain.from_iterable(_dated(data).values()))
     elif path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.is_file() and not _hidden(file, path)]
     else:
@@ -118,8 +118,13 @@ def fingerprint(data: DataSettings) -> str:
     return digest.hexdigest()[:16]
 
 
-def _dated(data: DataSettings) -> list[Path]:
-    """Return the files of a `{DATE}` pattern, of the dates that `span` and `spans` leave.
+def newest_date(data: DataSettings) -> str:
+    """Return the newest date that is read, as 20260131; empty where `data.path` has no `{DATE}`."""
+    return max(_dated(data), default="") if "{DATE}" in data.path and data.reader is None else ""
+
+
+def _dated(data: DataSettings) -> dict[str, list[Path]]:
+    """Return the files of a `{DATE}` pattern by date, as 20260131, of those that `span` and `spans` leave.
 
     Raises:
         ValueError: there are logs, but none of the date `span`: a day is not trained on before it is there.
@@ -141,7 +146,7 @@ def _dated(data: DataSettings) -> list[Path]:
             raise ValueError(f"data.span is {data.span}, but {data.path!r} has no logs of that date; {near}.")
         there = [date for date in there if date <= newest]
     read = there[-data.spans :] if data.spans else there
-    return [file for date in read for file in dates[date]]
+    return {date: dates[date] for date in read}
 
 
 def _hidden(file: Path, folder: Path) -> bool:

@@ -40,6 +40,8 @@ def ModelPusher(
         return
     source = Path(path_utils.serving_model_path(model.uri))
     run_key = key_of_run(config_key, examples.get_string_custom_property("fingerprint"), overrides)
-    pushed = push_model(source, PushSettings.model_validate_json(push), run_key, Path(lookup.uri))
+    settings = PushSettings.model_validate_json(push)
+    date = examples.get_string_custom_property("date")
+    pushed = push_model(source, settings, run_key, lookup=Path(lookup.uri), date=date)
     pushed_model.set_int_custom_property("version", pushed.version)
     pushed_model.set_string_custom_property("pushed_destination", str(pushed.folder))

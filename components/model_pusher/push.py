@@ -14,7 +14,7 @@ import tensorflow as tf
 from filelock import FileLock
 from tensorflow_serving.apis import prediction_log_pb2
 
-from components.latest_blessed_model.versions import PUSH_FILE, versions
+from components.latest_blessed_model.versions import PUSH_FILE, done_before, versions
 from components.model_pusher.serving_config import write_serving_config
 from components.model_pusher.settings import PushSettings
 
@@ -35,7 +35,7 @@ class Pushed:
     """Where a model stands after a push.
 
     Attributes:
-        version: its number. folder: its folder. new: False if this very model was the newest already.
+        version: its number. folder: its folder. new: False if it was there already.
     """
 
     version: int
@@ -49,11 +49,13 @@ def push(
     run_key: str,
     lookup: Path | None = None,
     forced: dict[str, str] | None = None,
+    date: str = "",
 ) -> Pushed:
     """Make a SavedModel the newest version of a push target.
 
     It is copied beside the target's versions, flushed to disk, loaded once and its answers to the warm-up
-    requests compared with those of the original; only then it is renamed to its number.
+    requests compared with those of the original; only then it is renamed to its number. A day that is done
+    (see `done_before`) is not pushed again, for it would take the place of a later one.
 
     Args:
         model: the SavedModel.
@@ -61,6 +63,7 @@ def push(
         run_key: of the run that pushes.
         lookup: tables that go into the version's `assets.extra/lookup`; None for none.
         forced: who pushes a model that the gate held back, why and when; kept with the version.
+        date: the newest of the logs behind the model, as 20260131, or empty; kept with the version.
 
     Raises:
         PushError: the target cannot be written, or the copy does not answer like the original.
@@ -69,7 +72,7 @@ def push(
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / ".lock", timeout=LOCK_SECONDS):
-            return _push_locked(model, target, settings, run_key, lookup, forced)
+            return _push_locked(model, target, settings, run_key, lookup, forced, date)
     except OSError as error:
         raise PushError(f"cannot push to {target}: {error.strerror or error}.") from error
 
@@ -81,11 +84,15 @@ def _push_locked(
     run_key: str,
     lookup: Path | None,
     forced: dict[str, str] | None,
+    date: str,
 ) -> Pushed:
     for leftover in target.glob(f"{STAGING}*"):  # of a push that was killed: the lock says nobody works there
         shutil.rmtree(leftover)
     write_serving_config(target)
     there = versions(target)
+    done = done_before(there, run_key, date)
+    if done:
+        return Pushed(done.number, done.folder, new=False)
     fingerprint = files_fingerprint(model)
     if there and (there[-1].run_key, there[-1].fingerprint) == (run_key, fingerprint):
         return Pushed(there[-1].number, there[-1].folder, new=False)
@@ -97,7 +104,7 @@ def _push_locked(
             shutil.copytree(lookup, staged / LOOKUP, ignore=shutil.ignore_patterns(".*"))
         number = 1 + max([_highest(target), *(version.number for version in there)])
         pushed = {"version": number, "run_key": run_key, "fingerprint": fingerprint, "pushed_at": time.time()}
-        pushed |= {"forced": forced} if forced else {}
+        pushed |= {"date": date} | ({"forced": forced} if forced else {})
         (staged / PUSH_FILE).parent.mkdir(exist_ok=True)
         (staged / PUSH_FILE).write_text(json.dumps(pushed, indent=1), encoding="utf-8")
         _flush(staged)

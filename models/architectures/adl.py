@@ -5,7 +5,7 @@ from pydantic import Field
 
 from models.architectures.base import MultiDomainModel, flat
 from models.layers.clusters import ClusterRouter
-from models.layers.star import StarTower
+from models.layers.star import ClusterTower
 from models.registry import register
 from schema.base import Settings
 
@@ -38,7 +38,7 @@ class ADL(MultiDomainModel):
         self.router = ClusterRouter(
             settings.n_clusters, settings.n_rounds, settings.decay, settings.temperature
         )
-        self.networks = StarTower(settings.n_clusters, settings.units, settings.dropout)
+        self.networks = ClusterTower(settings.n_clusters, settings.units, settings.dropout)
 
     def logits(self, fields, domain, training):
         """Route, then the cluster's network."""

@@ -47,6 +47,7 @@ class MultiDomainModel(keras.Model):
         super().__init__(name=model.architecture)
         self.spec = spec
         self.settings = settings
+        self.model_settings = model
         self.n_domains = (model.domain_groups or spec.n_domains) + 1  # the unknown domain included
         self.domain_group = None
         if model.domain_groups:

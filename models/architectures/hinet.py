@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from models.architectures.base import MultiDomainModel, flat
-from models.layers.domain import DomainTower
+from models.layers.domain import DomainScores, DomainTower
 from models.layers.mlp import Experts
-from models.layers.sub_experts import SubExpertIntegration
+from models.layers.sub_experts import DomainSubExperts, SubExpertIntegration
 from models.registry import register
 from schema.base import Settings
 
@@ -46,8 +46,8 @@ class HiNet(MultiDomainModel):
         """Make the experts of both layers, the attention and the towers."""
         n_sub, units, dropout = settings.n_sub_experts, settings.sub_expert_units, settings.dropout
         self.common = self.part("shared", SubExpertIntegration(1, n_sub, units, dropout))
-        self.specific = SubExpertIntegration(self.n_domains, n_sub, units, dropout)
-        self.attention = keras.layers.Dense(self.n_domains, use_bias=False)
+        self.specific = DomainSubExperts(self.n_domains, n_sub, units, dropout)
+        self.attention = DomainScores(self.n_domains, use_bias=False)
         n_experts = settings.n_task_experts
         self.experts = self.part("shared", Experts(n_experts, settings.task_expert_units, dropout))
         self.gate = self.part("gate", keras.layers.Dense(n_experts, use_bias=False, activation="softmax"))

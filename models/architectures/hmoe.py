@@ -5,6 +5,7 @@ from keras import ops
 
 from models.architectures.base import MultiDomainModel, flat
 from models.layers.all_domains import AllDomainTowers
+from models.layers.domain import DomainScores
 from models.layers.mlp import Experts
 from models.registry import register
 from schema.base import Settings
@@ -37,7 +38,7 @@ class HMoE(MultiDomainModel):
         experts = Experts(settings.n_experts, settings.expert_units, settings.dropout)
         self.experts = self.part("shared", experts)
         self.gate = self.part("gate", keras.layers.Dense(settings.n_experts, activation="softmax"))
-        self.label_gate = keras.layers.Dense(self.n_domains, activation="softmax")
+        self.label_gate = DomainScores(self.n_domains, activation="softmax")
         self.tower = AllDomainTowers(self.n_domains, settings.tower_units, settings.dropout)
 
     def logits(self, fields, domain, training):

@@ -14,6 +14,18 @@ def move_by_row(*variables: keras.Variable) -> None:
         variable.moves_by_row = True
 
 
+def by_domain(*variables: keras.Variable, axis: int = 0, grouped: bool = True) -> None:
+    """Mark variables an axis of which goes through the domains, the unknown one last, so many places each.
+
+    Args:
+        *variables: those to mark.
+        axis: which one.
+        grouped: whether groups take the domains' place where a model has them.
+    """
+    for variable in variables:
+        variable.domain_axis, variable.domain_grouped = axis, grouped
+
+
 def is_large(variable: keras.Variable) -> bool:
     """Return whether a variable is marked and too large to be gone through whole at every step."""
     return getattr(variable, "moves_by_row", False) and math.prod(variable.shape) > LARGE

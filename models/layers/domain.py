@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from models.backend.rows import move_by_row, take_rows
+from models.backend.rows import by_domain, move_by_row, take_rows
 from models.layers.mlp import glorot
 from models.layers.routing import DomainBlocks
 
@@ -25,6 +25,8 @@ class DomainDense(keras.layers.Layer):
         activation: name of a Keras activation.
     """
 
+    of_domains = True  # whether it is domains that have weights; a subclass may have them for something else
+
     def __init__(self, n_domains: int, units: int, activation: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.n_domains = n_domains
@@ -42,6 +44,8 @@ class DomainDense(keras.layers.Layer):
         )
         self.bias = self.add_weight(name="bias", shape=(self.n_domains, self.units), initializer="zeros")
         move_by_row(self.kernel, self.bias)
+        if self.of_domains:
+            by_domain(self.kernel, self.bias)
         self.built = True
 
     def call(self, x, domain):
@@ -58,6 +62,15 @@ class DomainDense(keras.layers.Layer):
         activation = keras.activations.serialize(self.activation)
         config = {"n_domains": self.n_domains, "units": self.units, "activation": activation}
         return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable("mdr")
+class DomainScores(keras.layers.Dense):
+    """A dense layer of one output for each domain, the unknown one included."""
+
+    def build(self, x_shape):
+        super().build(x_shape)
+        by_domain(*self.weights, axis=-1)
 
 
 @keras.saving.register_keras_serializable("mdr")

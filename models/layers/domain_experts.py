@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from models.backend.rows import move_by_row, take_rows
+from models.backend.rows import by_domain, move_by_row, take_rows
 from models.layers import domain as domain_layers
 from models.layers.mlp import glorot
 from models.layers.routing import DomainBlocks
@@ -48,6 +48,7 @@ class DomainExperts(keras.layers.Layer):
                 name=f"bias_{i}", shape=(self.n_domains, self.n_experts, units), initializer="zeros"
             )
             move_by_row(kernel, bias)
+            by_domain(kernel, bias)
             self.kernels.append(kernel)
             self.biases.append(bias)
             width = units

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from models.backend.rows import by_domain
 from models.layers.domain_means import follow
 
 
@@ -32,6 +33,7 @@ class DomainFeatureExtraction(keras.layers.Layer):
         state = {"initializer": "zeros", "trainable": False, "dtype": "float32", "autocast": False}
         self.v = self.add_weight(name="v", shape=(self.n_domains, u_shape[-1]), **state)
         self.seen = self.add_weight(name="seen", shape=(self.n_domains,), **state)
+        by_domain(self.v, self.seen, grouped=False)
         self.built = True
 
     def call(self, u, domain, training=False):

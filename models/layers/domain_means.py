@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from models.backend.rows import by_domain
+
 
 def follow(means, seen, values, domain, momentum: float):
     """Return running means after a batch, and which of them are there.
@@ -45,6 +47,7 @@ class DomainMeans(keras.layers.Layer):
         state = {"initializer": "zeros", "trainable": False, "autocast": False, "dtype": "float32"}
         self.means = self.add_weight(name="means", shape=(self.n_domains, self.width), **state)
         self.seen = self.add_weight(name="seen", shape=(self.n_domains, 1), **state)
+        by_domain(self.means, self.seen, grouped=False)
         self.built = True
 
     def update(self, values, domain):

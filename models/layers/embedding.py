@@ -4,9 +4,23 @@ import keras
 import numpy as np
 from keras import ops
 
-from models.backend.rows import move_by_row, take_rows
+from models.backend.rows import by_domain, move_by_row, take_rows
 from models.features import FeatureSpec
 from models.layers.specific import SparseRows
+
+
+def first_rows(spec: FeatureSpec) -> tuple[dict[str, int], int]:
+    """Return where each field's rows begin in a table, and how many all fields have: one set of embeddings.
+
+    Categorical fields come first, then sequences.
+    """
+    first, rows = {}, 0
+    for kind in ("categorical", "sequence"):
+        for field in spec.fields:
+            if field.kind == kind:
+                first[field.name] = rows
+                rows += field.size
+    return first, rows
 
 
 @keras.saving.register_keras_serializable("mdr")
@@ -45,10 +59,7 @@ class FieldEmbedding(keras.layers.Layer):
         self._single = [field for field in self.spec.fields if field.kind == "categorical"]
         self._sequences = [field for field in self.spec.fields if field.kind == "sequence"]
         self._numeric = [field for field in self.spec.fields if field.kind == "numeric"]
-        self._first_row, rows = {}, 0
-        for field in (*self._single, *self._sequences):
-            self._first_row[field.name] = rows
-            rows += field.size
+        self._first_row, rows = first_rows(self.spec)
         self._copy_rows = rows
         self._first_row[self.spec.domain] = copies * rows
         self._rows = copies * rows + (self.spec.n_domains + 1 if with_domain else 0)
@@ -67,6 +78,7 @@ class FieldEmbedding(keras.layers.Layer):
             )
             if self.copies > 1:
                 move_by_row(self.numeric)
+                by_domain(self.numeric)
         self.built = True
 
     def call(self, inputs: dict, copy=None) -> keras.KerasTensor:

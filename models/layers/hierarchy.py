@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from models.backend.base import store
-from models.backend.rows import move_by_row, take_rows
+from models.backend.rows import by_domain, move_by_row, take_rows
 from models.layers import domain as domain_layers
 from models.layers.mlp import glorot
 from models.layers.routing import DomainBlocks
@@ -59,6 +59,7 @@ class ExpertHierarchy(keras.layers.Layer):
             name="domain_vectors", shape=(self.n_domains, self.dim), initializer=vectors
         )
         move_by_row(self.domain_vectors)
+        by_domain(self.domain_vectors)
         self.expert_vectors = self.add_weight(
             name="expert_vectors", shape=(self.n_experts[0], self.dim), initializer=vectors
         )
@@ -79,6 +80,7 @@ class ExpertHierarchy(keras.layers.Layer):
                     initializer=lambda shape, dtype=None: ops.ones(shape, dtype),
                     trainable=False,
                 )
+                by_domain(mask)
                 self.masks.append(store(mask))
         self.built = True
 

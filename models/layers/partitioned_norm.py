@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from models.backend.rows import move_by_row, take_rows
+from models.backend.rows import by_domain, move_by_row, take_rows
 
 
 @keras.saving.register_keras_serializable("mdr")
@@ -28,6 +28,7 @@ class DomainScale(keras.layers.Layer):
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones")
         self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
         move_by_row(self.gamma, self.beta)
+        by_domain(self.gamma, self.beta)
         if self.shared:
             self.shared_gamma = self.add_weight(name="shared_gamma", shape=shape[1:], initializer="ones")
             self.shared_beta = self.add_weight(name="shared_beta", shape=shape[1:], initializer="zeros")
@@ -84,6 +85,7 @@ class PartitionedNorm(keras.layers.Layer):
         self.mean = self.add_weight(name="mean", shape=shape, initializer="zeros", **state)
         self.variance = self.add_weight(name="variance", shape=shape, initializer="ones", **state)
         self.rows = self.add_weight(name="rows", shape=(self.n_domains, 1), initializer="ones", **state)
+        by_domain(self.mean, self.variance, self.rows)
         self._scale.build(x_shape)
         self.built = True
 

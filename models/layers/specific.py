@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from models.backend.base import store
-from models.backend.rows import move_by_row, take_rows, write_rows
+from models.backend.rows import by_domain, move_by_row, take_rows, write_rows
 
 MISSING = -1  # of `SparseRows.acting`: each row's own domain acts
 
@@ -48,6 +48,7 @@ class SpecificParameters(keras.layers.Layer):
         stack = self.add_weight(
             name=name, shape=(self.n_domains, *shape), initializer="zeros", trainable=False
         )
+        by_domain(stack, grouped=False)
         return store(stack)
 
     def differences(self, domain) -> list:

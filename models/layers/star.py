@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from models.backend.rows import move_by_row, take_rows
+from models.backend.rows import by_domain, move_by_row, take_rows
 from models.layers import domain as domain_layers
 from models.layers.domain import DomainDense, DomainTower
 from models.layers.routing import DomainBlocks
@@ -32,6 +32,8 @@ class StarDense(DomainDense):
         self.kernel = self.add_weight(name="kernel", shape=(self.n_domains, *shape), initializer=start)
         self.bias = self.add_weight(name="bias", shape=(self.n_domains, self.units), initializer="zeros")
         move_by_row(self.kernel, self.bias)
+        if self.of_domains:
+            by_domain(self.kernel, self.bias)
         self.built = True
 
     def call(self, x, domain):
@@ -54,6 +56,20 @@ class StarTower(DomainTower):
     """The star network of each row's domain: `DomainTower` with `StarDense` layers."""
 
     dense = StarDense
+
+
+@keras.saving.register_keras_serializable("mdr")
+class ClusterDense(StarDense):
+    """`StarDense` with weights for each cluster in the place of a domain."""
+
+    of_domains = False
+
+
+@keras.saving.register_keras_serializable("mdr")
+class ClusterTower(StarTower):
+    """The star network of each row's cluster: `ClusterDense` layers."""
+
+    dense = ClusterDense
 
 
 @keras.saving.register_keras_serializable("mdr")

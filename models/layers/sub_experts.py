@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from models.backend.rows import by_domain
 from models.layers.mlp import Experts
 
 
@@ -51,3 +52,13 @@ class SubExpertIntegration(keras.layers.Layer):
     def get_config(self):
         config = {"n_experts": self.n_experts, "n_sub_experts": self.n_sub_experts}
         return {**super().get_config(), **config, "units": self.units, "dropout": self.dropout}
+
+
+@keras.saving.register_keras_serializable("mdr")
+class DomainSubExperts(SubExpertIntegration):
+    """`SubExpertIntegration` with one expert for each domain, the unknown one included."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        by_domain(*self._sub_experts.weights)
+        by_domain(*self._gate.weights, axis=-1)

@@ -11,17 +11,17 @@ from components.latest_blessed_model.component import LatestBlessedModel
 from components.latest_blessed_model.versions import PUSH_FILE, key_of_run, latest_version, versions
 
 
-def add_version(push, number, run_key):
+def add_version(push, number, run_key, date=""):
     """Put a version into a push target as the pusher leaves it; with run_key None, as others do."""
     folder = push / str(number)
     (folder / "assets.extra").mkdir(parents=True)
     (folder / "saved_model.pb").write_text("")
     if run_key is not None:
-        (folder / PUSH_FILE).write_text(json.dumps({"version": number, "run_key": run_key}))
+        (folder / PUSH_FILE).write_text(json.dumps({"version": number, "run_key": run_key, "date": date}))
 
 
-def latest(push, run_key):
-    version = latest_version(push, run_key)
+def latest(push, run_key, date=""):
+    version = latest_version(push, run_key, date)
     return version and version.number
 
 
@@ -31,6 +31,16 @@ def test_the_newest_version_of_another_run_is_the_latest(tmp_path):
         add_version(tmp_path, number, run_key)
     assert latest(tmp_path, "c") == 11
     assert latest(tmp_path, "b") == 9
+
+
+def test_a_day_that_is_done_is_compared_with_what_it_was_compared_with(tmp_path):
+    for number, run_key, date in ((1, "a", "20260104"), (2, "b", "20260105"), (3, "c", "20260106")):
+        add_version(tmp_path, number, run_key, date)
+    assert latest(tmp_path, "b", "20260105") == 1  # the third is of a later day, and stays in its place
+    assert latest(tmp_path, "a", "20260104") is None
+    assert latest(tmp_path, "d", "20260105") == 3  # another config on that day was not tried yet
+    add_version(tmp_path, 4, "e", "20260105")  # as here: back to the old config is a decision of its own
+    assert latest(tmp_path, "b", "20260105") == 4
 
 
 def test_a_version_that_mdr_did_not_push_counts_and_other_folders_do_not(tmp_path):
@@ -49,10 +59,11 @@ def test_a_damaged_version_is_named(tmp_path):
         latest_version(tmp_path, "b")
 
 
-def found(push, place, fingerprint="data", overrides=""):
+def found(push, place, fingerprint="data", overrides="", date=""):
     model, examples = standard_artifacts.Model(), standard_artifacts.Examples()
     model.uri = str(place)
     examples.set_string_custom_property("fingerprint", fingerprint)
+    examples.set_string_custom_property("date", date)
     LatestBlessedModel.test_call(
         examples=examples, model=model, push=str(push), config_key="a", overrides=overrides, as_of="", code=""
     )

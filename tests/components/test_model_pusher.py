@@ -59,6 +59,16 @@ def test_pushing_the_same_model_of_the_same_run_again_makes_no_second_version(mo
     assert push(models[0], target, "run-b").version == 2
 
 
+def test_a_day_that_is_done_does_not_take_the_place_of_a_later_one(models, target):
+    first = push(models[0], target, "a", date="20260104")
+    later = push(models[1], target, "b", date="20260105")
+    again = push(models[2], target, "a", date="20260104")
+    assert (again.version, again.folder, again.new) == (first.version, first.folder, False)
+    assert not push(models[2], target, "b", date="20260105").new
+    assert numbers(target) == [first.version, later.version]
+    assert push(models[2], target, "c", date="20260104").version == 3  # that day with another config was not
+
+
 def test_numbers_only_grow_even_when_the_newest_version_was_deleted(models, target):
     push(models[0], target, "a")
     newest = push(models[1], target, "b").folder

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from schema.sample.write import write
 DAYS, READ = 6, 4
 STRICT = ("gate.overall.min_auc=0.99", "gate.domain.min_auc=0.99")
 SMALL = ("learning.epochs=1", "learning.batch_size=128", "checks.new_domain=warn", "checks.max_skew=1")
+WARM = "learning.warm_start=true"
 FEATURES = "log.features={user_id: {min_count: 2}, price: {kind: numeric}, tags: {kind: sequence}}"
 CROSSINGS = "evaluation.crossings=[new_user, day]"
 LENIENT = {"overall": {"min_auc": 0.01, "calibration": None}, "domain": {"min_auc": None}}
@@ -32,7 +34,16 @@ def place(tmp_path_factory) -> Path:
     volume = f"kubeflow.volumes={{mdr: {place / 'volume'}}}"
     serving = f"kubeflow.serving={place / 'volume' / 'serving'}"
     for name, root in (("bucket", "minio://mlpipeline/mdr"), ("volume", f"{place / 'volume' / 'root'}")):
-        changes = (*STRICT, *SMALL, FEATURES, CROSSINGS, volume, serving, f"kubeflow.pipeline_root={root}")
+        changes = (
+            *STRICT,
+            *SMALL,
+            WARM,
+            FEATURES,
+            CROSSINGS,
+            volume,
+            serving,
+            f"kubeflow.pipeline_root={root}",
+        )
         compile_pipeline(load(place / "sample" / "config.yaml", changes), place / f"{name}.yaml")
     return place
 
@@ -79,6 +90,25 @@ def test_the_parameters_of_the_run_reached_their_components(executed, place):
     assert 0.01 in limits and 0.99 not in limits
     [chosen] = executed.bucket.rglob("model.json")
     assert json.loads(chosen.read_text())["architecture"] == "shared_bottom"
+
+
+def test_the_next_run_begins_from_what_was_pushed(executed, place, parameters):
+    [told] = executed.bucket.rglob("warm_start.json")
+    assert json.loads(told.read_text())["words"] == "cold start: no version is pushed yet."
+    other = parameters | {"model": json.dumps({"architecture": "shared_bottom", "embedding_dim": 16})}
+    cluster = Cluster(place / "bucket.yaml", place / "next", other)
+    cluster.outputs = dict(executed.outputs)
+    shutil.copytree(executed.bucket, cluster.bucket)
+    told = cluster.bucket / told.relative_to(executed.bucket)
+    for step in ("latest-blessed-model", "trainer"):
+        for artifact in cluster.outputs.pop(step).values():
+            shutil.rmtree(cluster.bucket / artifact["uri"].split("://")[1], ignore_errors=True)
+        cluster.step(step)
+    assert not told.exists()
+    [told] = cluster.bucket.rglob("warm_start.json")
+    assert json.loads(told.read_text())["words"].startswith(
+        "warm start from version 1: 3 domains kept, 0 new,"
+    )
 
 
 def test_a_parameter_that_does_not_fit_is_named_with_the_nearest_match(place, parameters, tmp_path):

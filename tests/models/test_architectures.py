@@ -15,6 +15,7 @@ from models.describe import describe
 from models.export import export
 from models.features import FeatureSpec
 from models.registry import names
+from models.served import ServedModel, meaning, weight_names
 from models.settings import ModelSettings
 
 ALL = names("architectures")
@@ -141,3 +142,7 @@ def test_both_signatures_answer_as_the_model_in_memory(name, transformed, spec, 
         served.signatures["columns"](**dense(rows)),
     ):
         np.testing.assert_allclose(answer["probability"], here, rtol=1e-5, atol=1e-6)
+    pushed = ServedModel(tmp_path / "model")  # what a warm start reads
+    for weight_name, weight in zip(weight_names(model), model.variables, strict=True):
+        np.testing.assert_array_equal(pushed.value(weight_name), weight.numpy())
+    assert pushed.meaning == meaning(spec, LOG, transformed.output)

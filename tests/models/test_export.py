@@ -13,12 +13,13 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from components.model_pusher.push import warm_up_requests
-from models import feeding, trainer
+from models import feeding, trainer, warm_start
 from models.architectures.base import create_model
 from models.backend import create_steps
 from models.export import DESCRIPTION, WARM_UP, export
 from models.feeding import load_columns
 from models.inputs import Inputs
+from models.served import meaning
 from models.settings import LearningSettings, ModelSettings
 from schema.log_schema import LogSchema
 
@@ -166,6 +167,34 @@ def test_run_fn_exports_logs_and_removes_its_checkpoint(transformed, tmp_path):
     assert (tmp_path / "model" / "saved_model.pb").is_file()
     assert json.loads((tmp_path / "logs" / "history.json").read_text())[0]["epoch"] == 1
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_training_begins_with_what_was_pushed_and_says_so(transformed, tmp_path):
+    trainer.run_fn(arguments(transformed, tmp_path / "one"))
+    again = arguments(transformed, tmp_path / "two")
+    slow = LearningSettings(epochs=1, batch_size=100, learning_rate=1e-9, seed=5)
+    served = {"folder": str(tmp_path / "one" / "model"), "version": 7, "why_not": ""}
+    again.custom_config |= {"learning": slow.model_dump_json(), "served": served}
+    trainer.run_fn(again)
+    told = json.loads((tmp_path / "two" / "logs" / "warm_start.json").read_text())
+    assert told["words"].startswith("warm start from version 7: 3 domains kept, 0 new, 0 gone;")
+    examples = tf.constant([encode(row) for row in transformed.rows["test"][:50]])
+    models = [tf.saved_model.load(str(tmp_path / name / "model")) for name in ("one", "two")]
+    one, two = (model.signatures["serving_default"](examples)["probability"] for model in models)
+    np.testing.assert_allclose(one, two, atol=1e-6)  # so small a rate moves nothing
+
+
+def test_damaged_weights_are_a_cold_start_that_changes_nothing(served, model, spec, transformed, tmp_path):
+    shutil.copytree(served, tmp_path / "model")
+    [data] = (tmp_path / "model" / "variables").glob("variables.data*")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 4])  # half copied
+    fresh = create_model(spec, ModelSettings(embedding_dim=4))
+    before = fresh.get_weights()
+    given = {"folder": str(tmp_path / "model"), "version": 7, "why_not": ""}
+    told = warm_start.begin(fresh, given, model.model_settings, meaning(spec, LOG, transformed.output))
+    assert told["words"].startswith("cold start: version 7 cannot be read: ")
+    for old, new in zip(before, fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_the_model_that_a_run_was_started_with_takes_the_place_of_the_configs(transformed, tmp_path):

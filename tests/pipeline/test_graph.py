@@ -54,6 +54,14 @@ def test_an_edited_schema_file_runs_the_schema_again(config, tmp_path):
     assert changed(before, parameters(curated)) == {"LogSchemaGen"}
 
 
+def test_only_a_warm_start_gets_what_serves(config):
+    learning = config.learning.model_copy(update={"warm_start": True})
+    for settings, gets in ((config, False), (config.model_copy(update={"learning": learning}), True)):
+        by_name = {component.id: component for component in create_components(settings, LAUNCH)}
+        served, trainer = by_name["LatestBlessedModel"].outputs["model"], by_name["Trainer"]
+        assert (trainer.inputs.get("served_model") is served) == gets
+
+
 def test_training_waits_for_the_data_gate(config):
     by_name = {component.id: component for component in create_components(config, LAUNCH)}
     for name in ("Transform", "ItemPopularity"):
@@ -92,10 +100,11 @@ def test_the_training_gets_pseudo_labelled_rows_and_the_classifier_that_made_the
     without = {component.id: component for component in create_components(augmenting, LAUNCH)}
     assert not {"DomainClassifier", "PseudoLabeler"} & set(without)
     for until in ("Trainer", "Tuner"):
-        *_, transform, classifier, labeler, trains = create_components(
-            classifying, replace(LAUNCH, until=until)
-        )
-        assert [transform.id, classifier.id, trains.id] == ["Transform", "DomainClassifier", until]
+        components = create_components(classifying, replace(LAUNCH, until=until))
+        by_name = {component.id: component for component in components}
+        assert list(by_name)[-1] == until
+        names = ("Transform", "DomainClassifier", "PseudoLabeler", until)
+        transform, classifier, labeler, trains = (by_name[name] for name in names)
         for component in (classifier, labeler):
             assert component.inputs["examples"] == transform.outputs["transformed_examples"]
             assert component.inputs["transform_graph"] == transform.outputs["transform_graph"]

@@ -1,0 +1,1 @@
+"""TFX's Trainer, which may also get the pushed model to begin from."""
