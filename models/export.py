@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -28,7 +27,7 @@ CLASSES = ("0", "1")  # no click, click
 INPUTS, CLASS_NAMES, CLASS_SCORES, REGRESSIONS = "inputs", "classes", "scores", "outputs"
 
 
-class Servable(tf.Module):
+class Servable:
     """A trained model behind the transform graph, with raw columns or serialized tf.Examples as input.
 
     Args:
@@ -38,17 +37,31 @@ class Servable(tf.Module):
     """
 
     def __init__(self, model: MultiDomainModel, transform: tft.TFTransformOutput, log: LogSchema):
-        super().__init__()
         self.model = model
         self.transform_layer = transform.transform_features_layer()
         self.log = log
         inputs = {log.domain, *log.features}
         # The label and columns that only other stages read are neither needed nor accepted at serving.
         self._raw_spec = {name: spec for name, spec in transform.raw_feature_spec().items() if name in inputs}
+        # Traced once, however many signatures lead to it.
+        specs = {name: tf.SparseTensorSpec([None, None], raw.dtype) for name, raw in self._raw_spec.items()}
+        self._predict = tf.function(self._answer).get_concrete_function(specs)
 
     def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Map serialized tf.Examples `(batch,)` to probabilities `(batch,)`."""
         return self._predict(tf.io.parse_example(examples, self._raw_spec))
+
+    def classify(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Map serialized tf.Examples to class names and scores, both `(batch, 2)`."""
+        probability = self.examples(inputs)[PROBABILITY]
+        return {
+            CLASS_NAMES: tf.tile(tf.constant([CLASSES]), [tf.size(probability), 1]),
+            CLASS_SCORES: tf.stack([1 - probability, probability], axis=1),
+        }
+
+    def regress(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Map serialized tf.Examples to probabilities, by the name that Regress has for them."""
+        return {REGRESSIONS: self.examples(inputs)[PROBABILITY]}
 
     def columns(self, **columns: tf.Tensor) -> dict[str, tf.Tensor]:
         """Map raw columns to probabilities `(batch,)`.
@@ -61,14 +74,14 @@ class Servable(tf.Module):
 
     def column_specs(self) -> dict[str, tf.TensorSpec]:
         """Return name, shape and type of every raw column."""
-        specs = {self.log.domain: tf.TensorSpec([None], tf.string, name=self.log.domain)}
+        specs = {self.log.domain: tf.TensorSpec([None], tf.string)}
         for name, feature in self.log.features.items():
             shape = [None, None] if feature.kind == "sequence" else [None]
             dtype = tf.float32 if feature.kind == "numeric" else tf.string
-            specs[name] = tf.TensorSpec(shape, dtype, name=name)
+            specs[name] = tf.TensorSpec(shape, dtype)
         return specs
 
-    def _predict(self, raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
+    def _answer(self, raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
         transformed = self.transform_layer(raw)
         outputs = self.model({name: transformed[name] for name in raw}, training=False)
         return {PROBABILITY: self.model.probabilities(outputs)}
@@ -92,30 +105,31 @@ def export(
         if not np.all(np.isfinite(weight.numpy())):
             raise ValueError(f"weight {weight.path} is not finite; the model is not exported.")
     servable = Servable(model, transform, log)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.track(servable.transform_layer)
-    # Traced once each: the four endpoints share two graphs.
-    by_example = tf.function(servable.examples).get_concrete_function(tf.TensorSpec([None], tf.string))
-    by_column = tf.function(servable.columns).get_concrete_function(**servable.column_specs())
-    for name, endpoint, argument in (
-        ("serving_default", by_example, "examples"),
-        ("classify", lambda examples: _classify(by_example(examples)[PROBABILITY]), INPUTS),
-        ("regress", lambda examples: {REGRESSIONS: by_example(examples)[PROBABILITY]}, INPUTS),
-    ):
-        archive.add_endpoint(name, endpoint, [tf.TensorSpec([None], tf.string, name=argument)])
-    # By name, not by position: REST clients send named columns.
-    archive.add_endpoint("columns", lambda kwargs: by_column(**kwargs), [servable.column_specs()])
-    archive.write_out(str(folder), verbose=False)
+    examples = tf.TensorSpec([None], tf.string)
+    signatures = {
+        "serving_default": _traced(servable.examples, examples=examples),
+        "classify": _traced(servable.classify, **{INPUTS: examples}),
+        "regress": _traced(servable.regress, **{INPUTS: examples}),
+        # By name, not by position: REST clients send named columns.
+        "columns": _traced(servable.columns, **servable.column_specs()),
+    }
+    saved = tf.Module()
+    # Not the model itself: Keras would have each of its layers' functions saved, and every weight twice.
+    saved.weights = [variable.value for variable in model.variables]
+    saved.tables = [
+        part
+        for part in tf.train.TrackableView(servable.transform_layer).descendants()
+        if isinstance(part, tf.saved_model.experimental.TrackableResource)
+    ]
+    tf.saved_model.save(saved, str(folder), signatures=signatures)
     _write_extras(servable, Path(folder))
 
 
-def _classify(probability: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Return class names and scores, both `(batch, 2)`."""
-    return {
-        CLASS_NAMES: tf.tile(tf.constant([CLASSES]), [tf.size(probability), 1]),
-        CLASS_SCORES: tf.stack([1 - probability, probability], axis=1),
-    }
+def _traced(function, **specs: tf.TensorSpec):
+    """Return one signature: a function of named tensors."""
+    return tf.function(function).get_concrete_function(
+        **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
+    )
 
 
 def _write_extras(servable: Servable, folder: Path) -> None:

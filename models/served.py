@@ -83,7 +83,7 @@ class ServedModel:
 
     def value(self, name: str) -> np.ndarray:
         """Return one weight."""
-        return self._reader.get_tensor(f"variables/{self._places[name]}/.ATTRIBUTES/VARIABLE_VALUE")
+        return self._reader.get_tensor(f"weights/{self._places[name]}/.ATTRIBUTES/VARIABLE_VALUE")
 
 
 def _with_vocabulary(log: LogSchema) -> list[str]:
