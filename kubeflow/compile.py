@@ -13,7 +13,8 @@ from kubeflow import spec as specs
 from kubeflow.serving_validator import ServingValidator
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
-from pipeline.graph import Launch, create_components
+from pipeline.graph import create_components
+from pipeline.launch import Launch
 from pipeline.source import config_key
 from schema.atomic import write_whole
 from schema.suggest import nearest

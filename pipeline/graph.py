@@ -1,7 +1,6 @@
 """The pipeline: one function, read from top to bottom, that both runners use."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from tfx import v1 as tfx
@@ -24,38 +23,8 @@ from components.serving_lookup.component import ServingLookup
 from components.trainer.component import Trainer
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
+from pipeline.launch import Launch
 from pipeline.source import code_version
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What is known only when a run starts, and decides what may be reused.
-
-    Attributes:
-        fingerprint: of the input files.
-        config_key: of config and code; with the input's fingerprint, what a pushed version is made from.
-        baseline: the version that the new model is compared with, as seen at the start; empty for none.
-        push: folder or bucket of the served versions.
-        checkpoints: folder for the state of an unfinished training; empty for none.
-        review: where an inferred schema is saved for review; empty for nowhere.
-        lost_pushes: how often a pushed version was found to be gone, and must be pushed again.
-        until: the last component to run; empty for all.
-        path, span: instead of the config's `data.path` and `data.span`; empty for those.
-        model, gate: JSON of keys that differ from the config's `model` and `gate`; empty for none.
-    """
-
-    fingerprint: str
-    config_key: str
-    baseline: str
-    push: str
-    checkpoints: str = ""
-    review: str = ""
-    lost_pushes: int = 0
-    until: str = ""
-    path: str = ""
-    span: str = ""
-    model: str = ""
-    gate: str = ""
 
 
 def _content(config: Config) -> str:
@@ -106,7 +75,9 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
     )
 
     popularity = ItemPopularity(
-        examples=examples.outputs["examples"], log=log, code=code_version("components/item_popularity")
+        examples=examples.outputs["examples"],
+        log=log,
+        code=code_version("components/item_popularity", "components/log_example_gen"),
     )
     popularity.add_upstream_node(data_gate)
 
@@ -222,7 +193,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         popularity=popularity.outputs["popularity"],
         log=log,
         settings=config.evaluation.model_dump_json(),
-        code=code_version("components/domain_evaluator"),
+        code=code_version("components/domain_evaluator", "components/log_example_gen"),
     )
     gate = DomainGate(
         evaluation=evaluator.outputs["evaluation"],
@@ -236,7 +207,7 @@ def create_components(config: Config, launch: Launch) -> list[BaseComponent]:
         examples=examples.outputs["examples"],
         popularity=popularity.outputs["popularity"],
         log=log,
-        code=code_version("components/serving_lookup"),
+        code=code_version("components/serving_lookup", "components/log_example_gen"),
     )
     pusher = ModelPusher(
         model=trainer.outputs["model"],

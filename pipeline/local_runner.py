@@ -40,7 +40,8 @@ def main(folder: RunFolder) -> int:
     from models.registry import check
     from pipeline.beam_runner import ReportingBeamDagRunner, innermost_message
     from pipeline.data_summary import summarize
-    from pipeline.graph import Launch, create_components
+    from pipeline.graph import create_components
+    from pipeline.launch import Launch
     from pipeline.lineage import close_killed_executions, last_run_id, node_runs, open_store
 
     try:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.domain_evaluator.measures import METRICS
+from components.log_example_gen.handing import write_table
 
 FILE = "replicates.parquet"
 SCHEMA = pa.schema(
@@ -59,9 +60,7 @@ def _write(measured: list, models: list[str], folder: str) -> None:
         for model, values, curve in zip(models, one.values, one.curves, strict=True)
     ]
     os.makedirs(folder, exist_ok=True)
-    beside = os.path.join(folder, f".{FILE}")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), beside)
-    os.replace(beside, os.path.join(folder, FILE))
+    write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder, FILE)
 
 
 def read_replicates(folder: str | Path) -> dict[str, dict[tuple, dict[str, np.ndarray]]]:

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.domain_evaluator.settings import DAY, ITEM_POPULARITY, NEW_USER
 from components.domain_evaluator.trial import PROBABILITY, SIGNATURE
+from components.log_example_gen.reading import read_batches
 from schema.log_schema import LABEL, TIME, LogSchema
 
 BATCH = 8192  # rows that a model answers at once
@@ -76,7 +76,7 @@ class ReadRows(beam.DoFn):
         return column
 
 
-def read_columns(path: str, text: list, numbers: list) -> Iterator[tuple[list[bytes], Mapping]]:
+def read_columns(path: str, text: list, numbers: list) -> Iterator[tuple[np.ndarray, Mapping]]:
     """Yield the records of a gzipped TFRecord file, and some of their columns, a batch at a time.
 
     Args:
@@ -85,21 +85,15 @@ def read_columns(path: str, text: list, numbers: list) -> Iterator[tuple[list[by
     Yields:
         The serialized rows, and by name one value per row; a missing string is `MISSING`.
     """
-    schema = schema_pb2.Schema()
     kinds = {name: schema_pb2.BYTES for name in text if name} | dict.fromkeys(numbers, schema_pb2.INT)
-    for name, kind in kinds.items():
-        schema.feature.add(name=name, type=kind)
-    decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
-    for records in tf.data.TFRecordDataset(path, "GZIP").batch(BATCH).prefetch(1).as_numpy_iterator():
-        rows = records.tolist()
-        batch = decoder.DecodeBatch(rows)
+    for records, batch in read_batches(path, kinds, BATCH):
         columns = {}
         for name, kind in kinds.items():
             values = _first(batch.column(name))
             if kind == schema_pb2.BYTES:
                 values = pc.fill_null(pc.cast(values, pa.string()), MISSING)
             columns[name] = values
-        yield rows, columns
+        yield records, columns
 
 
 def _first(lists: pa.ListArray) -> pa.Array:

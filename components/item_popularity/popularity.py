@@ -1,17 +1,15 @@
 """Counts of impressions and positives, as a Beam transform over columns instead of single rows."""
 
-import os
 from collections.abc import Iterator
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components.log_example_gen.handing import write_table
+from components.log_example_gen.reading import read_batches
 from schema.log_schema import LABEL, LogSchema
 
 ITEMS, ITEMS_BY_DOMAIN = "items.parquet", "items_by_domain.parquet"
@@ -90,13 +88,9 @@ def read_rows(path: str, log: LogSchema) -> Iterator[tuple[np.ndarray, pa.Table]
     Yields:
         The serialized rows, `(rows,)` of bytes, and the columns `item`, `domain` and `positives` (the label).
     """
-    schema = schema_pb2.Schema()
     names = {"item": log.item, "domain": log.domain, "positives": LABEL}
-    for name in names.values():
-        schema.feature.add(name=name, type=schema_pb2.INT if name == LABEL else schema_pb2.BYTES)
-    decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
-    for records in tf.data.TFRecordDataset(path, "GZIP").batch(BATCH).as_numpy_iterator():
-        batch = decoder.DecodeBatch(records.tolist())
+    kinds = {name: schema_pb2.INT if name == LABEL else schema_pb2.BYTES for name in names.values()}
+    for records, batch in read_batches(path, kinds, BATCH):
         lists = {key: batch.column(name) for key, name in names.items()}
         lengths = [pc.fill_null(pc.list_value_length(column), 0) for column in lists.values()]
         whole = pc.greater(pc.min_element_wise(*lengths), 0)
@@ -125,6 +119,4 @@ def write_popularity(counts: pa.Table, folder: str) -> None:
     for file, keys in ((ITEMS_BY_DOMAIN, ("item", "domain")), (ITEMS, ("item",))):
         table = add_up([counts], keys).sort_by([(key, "ascending") for key in keys])
         table = table.append_column("rate", smoothed_rate(table["positives"], table["impressions"]))
-        beside = os.path.join(folder, f".{file}")
-        pq.write_table(table, beside)
-        os.replace(beside, os.path.join(folder, file))
+        write_table(table, folder, file)

@@ -12,8 +12,9 @@ import pyarrow as pa
 import tensorflow as tf
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder, RecordBatchToExamplesEncoder
+from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
+from components.log_example_gen.reading import read_batches
 from components.log_example_gen.records import WholeFile, compress, frame
 from components.pseudo_labeler.settings import CONFIDENCE_BINS
 from models.domain_classifier import load
@@ -127,24 +128,19 @@ class LabelRows(beam.PTransform):
         return (
             paths
             | "Reshuffle" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(read_batches, *self._read)
+            | "Read" >> beam.FlatMap(read_dominant, *self._read)
             | "Infer" >> RunInference(self._handler)
             | "Write" >> beam.Map(write_batch, *self._write).with_output_types(pa.Table)
             | "Sum" >> beam.CombineGlobally(add_labels)
         )
 
 
-def read_batches(path: str, spec: FeatureSpec, dominant: tuple[int, ...]) -> Iterator[Batch]:
+def read_dominant(path: str, spec: FeatureSpec, dominant: tuple[int, ...]) -> Iterator[Batch]:
     """Yield the rows of the dominant domains of a file, in their order, a batch at a time."""
-    schema = schema_pb2.Schema()
-    numeric = {field.name for field in spec.fields if field.kind == "numeric"}
-    for name in (LABEL, spec.domain, *(field.name for field in spec.fields)):
-        schema.feature.add(name=name, type=schema_pb2.FLOAT if name in numeric else schema_pb2.INT)
-    decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
+    kinds = dict.fromkeys((LABEL, spec.domain, *(field.name for field in spec.fields)), schema_pb2.INT)
+    kinds |= {field.name: schema_pb2.FLOAT for field in spec.fields if field.kind == "numeric"}
     stem = os.path.basename(path).removesuffix(".gz")
-    records = tf.data.TFRecordDataset(path, "GZIP").batch(BATCH).prefetch(1).as_numpy_iterator()
-    for number, some in enumerate(records):
-        rows = decoder.DecodeBatch(some.tolist())
+    for number, (_, rows) in enumerate(read_batches(path, kinds, BATCH)):
         of_dominant = np.isin(rows.column(spec.domain).flatten().to_numpy(), dominant)
         if of_dominant.any():
             yield Batch(rows.filter(pa.array(of_dominant)), spec, f"{stem}-{number:05}.gz")

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 import polars as pl
 import pyarrow as pa
-import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
+from components.log_example_gen.reading import read_batches
 from components.serving_lookup.files import ANY_DOMAIN, CLICKED
 from schema.log_schema import LABEL, TIME, LogSchema
 
@@ -24,12 +23,8 @@ def read_rows(path: str, log: LogSchema) -> Iterable[pl.DataFrame]:
     kinds = dict.fromkeys(log.string_columns + log.features_of("sequence"), schema_pb2.BYTES)
     kinds |= dict.fromkeys(log.features_of("numeric"), schema_pb2.FLOAT)
     kinds |= dict.fromkeys([LABEL, *([TIME] if log.time else [])], schema_pb2.INT)
-    schema = schema_pb2.Schema()
-    for name, kind in kinds.items():
-        schema.feature.add(name=name, type=kind)
-    decoder = ExamplesToRecordBatchDecoder(schema.SerializeToString())
-    for records in tf.data.TFRecordDataset(path, "GZIP").batch(BATCH).as_numpy_iterator():
-        rows = pl.from_arrow(pa.table(decoder.DecodeBatch(records.tolist())))
+    for _, batch in read_batches(path, kinds, BATCH):
+        rows = pl.from_arrow(pa.table(batch))
         columns = []
         for name, kind in kinds.items():
             text = pl.List(pl.String) if kind == schema_pb2.BYTES else None

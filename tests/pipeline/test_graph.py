@@ -9,7 +9,8 @@ from components.counterfactual_augmenter.settings import AugmentationSettings
 from components.domain_classifier.settings import ClassifierSettings
 from pipeline import graph
 from pipeline.config import load
-from pipeline.graph import Launch, create_components
+from pipeline.graph import create_components
+from pipeline.launch import Launch
 
 LAUNCH = Launch(fingerprint="f", config_key="r", baseline="", push="/serving")
 
