@@ -15,7 +15,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.log_example_gen.records import WholeFile, compress, frame
 from components.pseudo_labeler import label
-from components.pseudo_labeler.label import Batch, ClassifierHandler, LabelRows, read_batches
+from components.pseudo_labeler.label import Batch, ClassifierHandler, LabelRows, read_dominant
 from models import domain_classifier
 from models.features import FeatureSpec, InputField
 from pipeline.bench.machine import machine
@@ -55,7 +55,7 @@ def run(rows: int, passes: int, repeat: int, done: Callable[[str], None]) -> dic
         examples, classifier = Path(place) / "examples.gz", Path(place) / "classifier"
         _write(examples, rows)
         domain_classifier.save(domain_classifier.untrained(SPEC), classifier, {}, SPEC.fingerprint)
-        _held[:] = read_batches(str(examples), SPEC, DOMINANT)
+        _held[:] = read_dominant(str(examples), SPEC, DOMINANT)
         handler = ClassifierHandler(str(classifier), SPEC)
         model = handler.load_model()
         for batch in _held:

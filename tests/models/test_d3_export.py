@@ -26,7 +26,7 @@ def test_the_exported_model_answers_as_the_one_in_memory_and_keeps_its_state(
         steps.train({**batch, "label": np.ones((1, 40), "float32")})
     export(model, transformed.output, LOG, tmp_path / "model")
     served = tf.saved_model.load(str(tmp_path / "model"))
-    state = {variable.name: variable.numpy() for variable in served.variables}
+    state = {variable.name: variable.numpy() for variable in served.weights}
     np.testing.assert_array_equal(state["d3_means/means:0"], model.d3_means.means.numpy())
     assert state["d3_balance/on:0"] == 1 and state["d3_means/means:0"].any()
     rows = transformed.rows["test"][:20]

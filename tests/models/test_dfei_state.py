@@ -144,7 +144,7 @@ def test_the_exported_features_are_those_of_the_training(spec, transformed, tmp_
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     exported = {}
     for own in ("v", "seen"):
-        [exported[own]] = (variable for variable in loaded.variables if variable.name == f"dfei/{own}:0")
+        [exported[own]] = (variable for variable in loaded.weights if variable.name == f"dfei/{own}:0")
         np.testing.assert_array_equal(exported[own], getattr(model.domain_features, own))
     assert exported["seen"].numpy().tolist() == [1] * spec.n_domains + [0]
     assert np.any(exported["v"].numpy()[:-1], axis=1).all()

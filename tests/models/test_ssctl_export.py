@@ -55,13 +55,12 @@ def test_p_of_the_pass_is_p_of_the_exported_model_whose_moments_are_those_of_the
     export(model, transformed.output, LOG, tmp_path / "model")
 
     loaded = tf.saved_model.load(str(tmp_path / "model"))
-    print([v.name for v in loaded.variables])
     for own, before in (("mu", 1 / 2), ("variance", 1.0)):
-        [exported] = (v for v in loaded.variables if v.name == f"confidence_weights/{own}:0")
+        [exported] = (v for v in loaded.weights if v.name == f"confidence_weights/{own}:0")
         assert exported.numpy() == getattr(model.confidence_weights, own).numpy() != before
     classifier = DomainClassifier(spec, (0,), (8,), 4)
     classifier(make_inputs(2, spec))
-    weights = [v for v in loaded.variables if v.name.startswith("domain_classifier")]
+    weights = [v for v in loaded.weights if v.name.startswith("domain_classifier")]
     classifier.set_weights([weight.numpy() for weight in weights])
     p = classifier.probabilities(given.pseudo.arrays)
     np.testing.assert_allclose(given.pseudo.arrays["mdr_p"], p, rtol=1e-5)
