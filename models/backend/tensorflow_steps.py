@@ -9,6 +9,10 @@ import tensorflow as tf
 from models.backend.base import NAN, BaseSteps, split_batch
 from models.backend.rows import is_large
 
+# Of models and optimizers, which run on JAX as well, nothing is Python's control flow over tensors: looking
+# for it takes a good part of the time that tracing takes.
+as_it_is = tf.autograph.experimental.do_not_convert
+
 
 class Steps(BaseSteps):
     """Compiled steps; see `BaseSteps` for the state."""
@@ -16,7 +20,7 @@ class Steps(BaseSteps):
     def __init__(self, model, optimizer, objective=None):
         super().__init__(model, optimizer, objective)
         self._compiled = {}  # by what is computed and which variables move
-        self._compiled_predict = tf.function(self._predict, reduce_retracing=True)
+        self._compiled_predict = tf.function(self._predict, reduce_retracing=True, autograph=False)
 
     def tensors(self, arrays: dict[str, np.ndarray]) -> dict[str, tf.Tensor]:
         """Hand arrays over to the backend."""
@@ -111,6 +115,7 @@ class Steps(BaseSteps):
         key = gradients_of.__name__, moved and tuple(map(id, moved))
         if key not in self._compiled:
             variables = self.trainable if moved is None else list(moved)
+            apply = as_it_is(self.optimizer.apply)
 
             def train(chunk, **settings):
                 steps = tf.shape(tf.nest.flatten(chunk)[0])[0]
@@ -119,7 +124,7 @@ class Steps(BaseSteps):
                     batch = tf.nest.map_structure(lambda rows, step=step: rows[step], chunk)
                     loss, gradients = self._kept_sound(gradients_of, batch, variables, **settings)
                     if tf.math.is_finite(loss):
-                        self.optimizer.apply(gradients, variables)
+                        apply(gradients, variables)
                     losses = losses.write(step, loss)
                 return losses.stack()
 
@@ -129,7 +134,7 @@ class Steps(BaseSteps):
     def _kept_sound(self, gradients_of: Callable, batch, variables, **settings):
         """Return loss and gradients; the loss is NaN if a gradient overflows, and state is then as before."""
         before = [tf.identity(variable.value) for variable in self.running]
-        loss, gradients = gradients_of(batch, variables, **settings)
+        loss, gradients = as_it_is(gradients_of)(batch, variables, **settings)
         squares = [tf.reduce_sum(tf.square(tf.cast(_values(g), tf.float32))) for g in gradients]
         # What overflows when squared would turn Adam's moments, and then the weights, into NaN.
         loss = tf.where(tf.math.is_finite(sum(squares, tf.constant(0.0))), loss, NAN)

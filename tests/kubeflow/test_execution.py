@@ -23,7 +23,7 @@ FEATURES = "log.features={user_id: {min_count: 2}, price: {kind: numeric}, tags:
 CROSSINGS = "evaluation.crossings=[new_user, day]"
 LENIENT = {"overall": {"min_auc": 0.01, "calibration": None}, "domain": {"min_auc": None}}
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,7 @@ def run_elsewhere() -> dict:
     return answers
 
 
+@pytest.mark.exhaustive
 def test_both_backends_train_every_architecture_alike():
     environment = {**JAX, "PYTHONPATH": os.pathsep.join(sys.path)}
     code = "import json, test_backend as t; import keras; assert keras.backend.backend() == 'jax'; "
@@ -224,6 +225,7 @@ def test_both_backends_train_every_architecture_alike():
 JAX_TESTS = "snapshot or apply or move or chunk or number or rows or chosen or predictions"
 
 
+@pytest.mark.exhaustive
 def test_the_primitives_on_the_jax_backend():
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-k", JAX_TESTS, __file__]
     done = subprocess.run(command, env=JAX, capture_output=True, text=True)

@@ -265,6 +265,7 @@ def test_a_domain_begins_at_the_learning_rate_whatever_was_trained_before():
 JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
+@pytest.mark.exhaustive
 def test_the_rules_hold_on_the_jax_backend():
     rules = Path(__file__).parents[1] / "papers" / "test_learning_rules.py"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", str(rules)]

@@ -65,7 +65,15 @@ def test_training_learns_logs_and_counts(place):
 
 
 @pytest.mark.parametrize(
-    "model", [("shared_bottom",), ("dfei",), ("ssctl",), ("shared_bottom", "d3")], ids="+".join
+    "model",
+    [
+        ("shared_bottom",),
+        *(
+            pytest.param(m, marks=pytest.mark.exhaustive)
+            for m in (("dfei",), ("ssctl",), ("shared_bottom", "d3"))
+        ),
+    ],
+    ids="+".join,
 )
 def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, model):
     rows, made = (TRAIN, VALIDATION, LEARNING), {"pseudo": pseudo_rows()}

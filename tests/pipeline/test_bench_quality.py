@@ -34,6 +34,8 @@ plugin_variants: {d1: {plugin: d3, fusion: false, balance: false}, d2: {plugin: 
 published: [{source: a paper, figures: {shared_bottom: {auc: 0.7654}}}]
 notes: ["Four domains only."]
 """
+pytestmark = pytest.mark.exhaustive
+
 CONSOLE = Console(file=open("/dev/null", "w"))  # noqa: SIM115 - for the whole session
 
 

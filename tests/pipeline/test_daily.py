@@ -11,6 +11,8 @@ from command import mdr
 DAY = 86_400
 WINDOW = 4
 
+pytestmark = pytest.mark.exhaustive
+
 
 def write_day(earlier, place, shift: int) -> None:
     """Write a day's logs anew, some seconds later, with a domain less and another one more."""
