@@ -215,6 +215,7 @@ def test_nothing_that_is_drawn_is_said_too(tmp_path):
     assert moves.get_string_custom_property("reason") == "none was drawn, 2e-07 being expected"
 
 
+@pytest.mark.exhaustive
 def test_an_empty_split_passes_through_transform(tmp_path):
     from components.data_gate.settings import ChecksSettings
     from components.log_schema_gen.component import LogSchemaGen

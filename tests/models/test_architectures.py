@@ -20,6 +20,9 @@ from models.settings import ModelSettings
 
 ALL = names("architectures")
 every = pytest.mark.parametrize("name", ALL)
+# A training is compiled for seconds; these have between them every kind of layer.
+QUICK = ("shared_bottom", "mmoe", "star", "aread", "ssctl", "dfei", "m2m")
+most = [pytest.param(name, marks=() if name in QUICK else pytest.mark.exhaustive) for name in ALL]
 
 
 def gradients(model, inputs, labels):
@@ -89,7 +92,7 @@ def test_an_unknown_setting_is_named(name):
         create_model(SPEC, ModelSettings(architecture=name, settings={"no_such_width": 3}))
 
 
-@every
+@pytest.mark.parametrize("name", most)
 def test_training_learns_and_what_is_learned_comes_back_from_a_file(name, tmp_path):
     model, inputs = small_model(name), make_inputs(20)
     steps, columns = create_steps(model, RowAdam(0.02)), make_columns(4000)

@@ -55,6 +55,7 @@ def one_by_one(model, parameters, inputs) -> np.ndarray:
     return answers
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", sorted({*names("architectures")} - {"tfrs_dcn"}))
 def test_a_mixed_batch_is_answered_with_each_row_s_own_parameters(name):
     model = small_model(name)

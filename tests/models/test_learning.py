@@ -126,6 +126,7 @@ def test_mldg_needs_two_domains():
         epochs(method_of("mldg", with_rows({0: 0, 1: 0})), 1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["dn", "mamdr", "reptile", "alternate", "finetune", "isolated"])
 def test_it_goes_on_from_any_outer_step_as_if_nothing_had_happened(name):
     inner = {"inner_passes": 0.5} if name in ("dn", "mamdr", "reptile", "alternate") else {}

@@ -85,6 +85,7 @@ def test_every_domain_takes_the_candidate_with_the_lowest_loss(monkeypatch):
     assert about["news"]["others"] == [0.4, None, 0.3]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("searched", ["experts", "all"])
 def test_masks_are_searched_again_and_again_and_gates_are_remembered_in_between(searched):
     model, columns = small(), make_columns(2100)

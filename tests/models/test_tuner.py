@@ -78,6 +78,7 @@ def test_a_larger_budget_goes_on_and_the_grid_ends_it(search, trained):
     assert scores == sorted(scores, reverse=True) and 0 < scores[-1] <= scores[0] < 1
 
 
+@pytest.mark.exhaustive
 def test_a_killed_search_goes_on_with_the_trial_it_was_in(search, trained, monkeypatch):
     real = trainer.train
 

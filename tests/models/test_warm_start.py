@@ -88,6 +88,7 @@ def check_same_answers(old, new, now: Meaning, *domains: str) -> None:
     np.testing.assert_allclose(answers(new, after), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", names("architectures"))
 def test_known_values_and_domains_are_answered_as_before(name):
     old, new = trained(small_model(name)), small_model(name, MOVED.spec)
