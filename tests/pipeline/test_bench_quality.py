@@ -117,7 +117,8 @@ def test_variants_of_a_plug_in_are_cells_apart(bench):
 
 def test_both_forms_of_generated_weights_are_measured_in_turn():
     exact, low = found = weights.run(fields=3, dim=2, hidden=2, batch_size=8, repeat=2, say=lambda text: None)
-    assert (exact["form"], exact["ratio"], low["form"]) == ("exact", 1.0, "low rank")
+    assert (exact["form"], exact["ratio"], exact["layer_ratio"]) == ("exact", 1.0, 1.0)
+    assert low["form"] == "low rank" and min(low["layer_samples_per_s"], low["layer_ratio"]) > 0
     assert exact["parameters"] > low["parameters"]
     assert min(exact["samples_per_s"], low["samples_per_s"], low["ratio"]) > 0
     text = weights.markdown(found, 3, 2, 2, 8, "mdr bench weights")
