@@ -34,6 +34,7 @@ def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
         "begin": begin,
         "domains": len(last["domains"]),
         "shown": min(len(seen), MOST),
+        "even": 1 / len(last["fields"]),
         "attention": Markup(attention(dict(list(seen.items())[:MOST]), last["fields"])) if seen else "",
         "weights": [Markup(weights(told, kind, begin)) for kind in kinds],
     }
@@ -47,7 +48,9 @@ def attention(domains: dict[str, list[float]], fields: list[str]) -> str:
         x=fields,
         y=names,
         z=list(domains.values()),
+        # Both, or plotly takes neither. Up to twice an even share, so that noise about it has no colours.
         zmin=0,
+        zmax=max(2 / len(fields), *(share for shares in domains.values() for share in shares)),
         colorscale=SHADES,
         xgap=1,
         ygap=1 if few else 0,

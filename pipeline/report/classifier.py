@@ -83,6 +83,7 @@ def confidence(targets: list[dict[str, Any]]) -> str:
         z=[target["bins"] for target in targets],
         colorscale=SHADES,
         zmin=0,
+        zmax=max(1, *(count for target in targets for count in target["bins"])),
         xgap=1,
         ygap=1,
         colorbar={"title": "rows"},

@@ -38,6 +38,14 @@ def test_attention_is_that_of_the_exported_epoch_and_weights_begin_where_they_di
     assert "0.83" in found["attention"] and "0.91" not in found["attention"]
 
 
+def test_even_attention_is_neither_light_nor_dark(tmp_path):
+    nearly = {"a": [0.5001, 0.4999], "b": [0.4998, 0.5002]}
+    assert '"zmax":1.0,"zmin":0' in attention(nearly, ["user", "channel"])
+    assert '"zmax":0.6,"zmin":0' in attention({"a": [0.6, 0.2, 0.1, 0.1]}, ["a", "b", "c", "d"])
+    history = [epoch(1, 0.6, a=domain(attention=nearly["a"]))]
+    assert "each would get 0.500." in page_of(history, tmp_path)
+
+
 def test_a_domain_never_seen_has_no_row_and_no_line():
     history = [epoch(1, 0.6, a=domain(), unseen=domain(None, None, None))]
     found = section(history)
