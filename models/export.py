@@ -45,7 +45,7 @@ class Servable:
         self._raw_spec = {name: spec for name, spec in transform.raw_feature_spec().items() if name in inputs}
         # Traced once, however many signatures lead to it.
         specs = {name: tf.SparseTensorSpec([None, None], raw.dtype) for name, raw in self._raw_spec.items()}
-        self._predict = tf.function(self._answer).get_concrete_function(specs)
+        self._predict = tf.function(self._answer, autograph=False).get_concrete_function(specs)
 
     def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Map serialized tf.Examples `(batch,)` to probabilities `(batch,)`."""
@@ -127,9 +127,7 @@ def export(
 
 def _traced(function, **specs: tf.TensorSpec):
     """Return one signature: a function of named tensors."""
-    return tf.function(function).get_concrete_function(
-        **{name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
-    )
+    return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
 def _write_extras(servable: Servable, folder: Path) -> None:

@@ -79,11 +79,21 @@ class ServedModel:
         self.meaning = Meaning(spec, words)
         self.shapes = {name: tuple(shape) for name, shape in description["weights"]}
         self._places = {name: i for i, name in enumerate(self.shapes)}
-        self._reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        try:
+            self._reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        except tf.errors.OpError as error:
+            raise ValueError(str(error)) from None
 
     def value(self, name: str) -> np.ndarray:
-        """Return one weight."""
-        return self._reader.get_tensor(f"weights/{self._places[name]}/.ATTRIBUTES/VARIABLE_VALUE")
+        """Return one weight.
+
+        Raises:
+            ValueError: its file is damaged.
+        """
+        try:
+            return self._reader.get_tensor(f"weights/{self._places[name]}/.ATTRIBUTES/VARIABLE_VALUE")
+        except tf.errors.OpError as error:
+            raise ValueError(str(error)) from None
 
 
 def _with_vocabulary(log: LogSchema) -> list[str]:

@@ -1,10 +1,10 @@
 """The `run_fn` of TFX's Trainer: from transformed examples to the best model's SavedModel."""
 
 import json
-import logging
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -46,25 +46,14 @@ def run_fn(fn_args) -> None:
     logs = Path(fn_args.model_run_dir)
     logs.mkdir(parents=True, exist_ok=True)
     made = {"augmented": given.augmented, "pseudo": given.pseudo}
-    start = _warm_start(given, logs) if given.served else None
+    start = None
+    if given.served:
+        now = meaning(given.spec, given.log, given.transform)
+        start = partial(warm_start.start, served=given.served, settings=given.model, now=now, logs=logs)
     history = train(model, *rows, given.learning, given.work, logs, **made, start=start)
     export(model, given.transform, given.log, fn_args.serving_model_dir)
     (logs / "history.json").write_text(json.dumps(history, indent=1), encoding="utf-8")
     shutil.rmtree(given.work)
-
-
-def _warm_start(given: Inputs, logs: Path) -> Callable[[MultiDomainModel], None]:
-    """Return what begins a training from the pushed model, and puts on record what came of it."""
-
-    def start(model: MultiDomainModel) -> None:
-        now = meaning(given.spec, given.log, given.transform)
-        told = warm_start.begin(model, given.served, given.model, now)
-        (logs / warm_start.FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
-        logging.warning(told["words"])
-        expected = told["warm"] or told["version"] is None  # nothing serves before the first push
-        progress.report("Trainer", **{"start" if expected else "warning": told["words"]})
-
-    return start
 
 
 def new_model(

@@ -1,5 +1,7 @@
 """Warm start: a training begins with the weights of the pushed model, row by row of what they stand for."""
 
+import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +9,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from models.layers.embedding import FieldEmbedding, first_rows
 from models.layers.specific import SparseRows
 from models.row_sources import FRESH, Meaning, RowSources, row_sources
 from models.served import ServedModel, weight_names
 from models.settings import ModelSettings
+from schema import progress
 
 # The domain classifier is trained anew and frozen; random states and what says which domain acts begin anew.
 NEVER = re.compile(r"(^|/)(domain_classifier|seed_generator|sparse_rows/(keys|acting))(/|#)")
@@ -37,6 +39,15 @@ class Step:
     sources: np.ndarray | None = None
 
 
+def start(model, served: dict[str, Any], settings: ModelSettings, now: Meaning, logs: Path) -> None:
+    """Begin as `begin` does, and put on record in `logs`, the log and the progress what came of it."""
+    told = begin(model, served, settings, now)
+    (logs / FILE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    logging.warning(told["words"])
+    expected = told["warm"] or told["version"] is None  # nothing serves before the first push
+    progress.report("Trainer", **{"start" if expected else "warning": told["words"]})
+
+
 def begin(model, served: dict[str, Any], settings: ModelSettings, now: Meaning) -> dict[str, Any]:
     """Give a model the weights of the pushed one, or leave it as it is and say why.
 
@@ -54,7 +65,7 @@ def begin(model, served: dict[str, Any], settings: ModelSettings, now: Meaning) 
             figures = go_on(model, ServedModel(Path(served["folder"])), settings, now)
         except CannotGoOn as error:
             why_not = f"the weights of version {version} cannot be used: {error}"
-        except (ValueError, LookupError, OSError, tf.errors.OpError) as error:
+        except (ValueError, LookupError, OSError) as error:
             why_not = f"version {version} cannot be read: {error}"
     words = _words(version, figures) if figures else f"cold start: {why_not}."
     return {"version": version, "warm": figures is not None, "words": words, **(figures or {})}

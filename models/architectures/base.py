@@ -237,10 +237,9 @@ def create_model(
     """
     entry = find("architectures", model.architecture)
     built = entry.cls(spec, own_settings(entry, model.settings), model, embedding_l2, classifier)
-    shapes = example_inputs(spec).items()
-    built(
-        {name: keras.KerasTensor(value.shape, value.dtype) for name, value in shapes}
-    )  # nothing is computed
+    inputs = example_inputs(spec).items()
+    # By shapes alone, so that nothing is computed.
+    built({name: keras.KerasTensor(value.shape, value.dtype) for name, value in inputs})
     return built
 
 

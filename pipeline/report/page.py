@@ -24,26 +24,23 @@ def write_page(results: Results, path: Path) -> None:
         "count": lambda value: "–" if value is None else f"{int(value):,}",
     }
     augmentation = results.augmentation or {"rows": 0}
-    page = (
-        environment("pipeline.report", filters)
-        .get_template("report.html.j2")
-        .render(
-            results=results,
-            figures=results.figures(),
-            plotly=Markup(get_plotlyjs()),
-            lines=domains.lines(results.metrics),
-            words=domains.WORDS,
-            crossings=domains.crossings(results.metrics),
-            data=data.section(results),
-            calibration=Markup(plots.calibration(results.metrics)),
-            config=yaml.safe_dump(results.config.model_dump(mode="json"), sort_keys=False),
-            domain_auc=Markup(plots.domain_auc(results.metrics)),
-            augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
-            classifier=classifier.section(results.classifier),
-            training=Markup(plots.training(results.history)) if results.history else "",
-            experts=masks.section(results.history),
-            features=features.section(results.history, results.metrics),
-            balance=balance.section(results.history),
-        )
+    template = environment("pipeline.report", filters).get_template("report.html.j2")
+    page = template.render(
+        results=results,
+        figures=results.figures(),
+        plotly=Markup(get_plotlyjs()),
+        lines=domains.lines(results.metrics),
+        words=domains.WORDS,
+        crossings=domains.crossings(results.metrics),
+        data=data.section(results),
+        calibration=Markup(plots.calibration(results.metrics)),
+        config=yaml.safe_dump(results.config.model_dump(mode="json"), sort_keys=False),
+        domain_auc=Markup(plots.domain_auc(results.metrics)),
+        augmented_rows=Markup(plots.augmented_rows(augmentation)) if augmentation["rows"] else "",
+        classifier=classifier.section(results.classifier),
+        training=Markup(plots.training(results.history)) if results.history else "",
+        experts=masks.section(results.history),
+        features=features.section(results.history, results.metrics),
+        balance=balance.section(results.history),
     )
     write_whole(path, page)
