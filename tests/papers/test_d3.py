@@ -41,12 +41,29 @@ def test_fields_are_selected_by_attention_among_them():
     layer(X)
     random_weights(layer)
     selected, attention = layer(X)
-    q, k = X @ layer.query.numpy(), X @ layer.key.numpy()
+    unit = X / np.linalg.norm(X, axis=2, keepdims=True)
+    q, k = unit @ layer.query.numpy(), unit @ layer.key.numpy()
     a = softmax(q @ k.transpose(0, 2, 1))
     np.testing.assert_allclose(attention, a, rtol=1e-4)
     np.testing.assert_allclose(selected, a @ X + X, rtol=1e-4, atol=1e-6)
     for gradient in gradients(layer, X):
         assert np.all(np.abs(gradient) > 0)
+
+
+def test_attention_tells_small_embeddings_apart_and_bears_a_field_of_zeros():
+    layer = DomainSensitiveFeatureSelection()
+    small = 0.01 * X  # as embeddings begin
+    small[:, 0] = 0  # a number that is 0
+    layer(small)
+    random_weights(layer)
+    attention = layer(small)[1].numpy()
+    assert attention[:, 1:].std() > 0.1
+    np.testing.assert_allclose(attention[:, 0], 1 / FIELDS, rtol=1e-5)
+    fields = tf.convert_to_tensor(small)
+    with tf.GradientTape() as tape:
+        tape.watch(fields)
+        total = tf.reduce_sum(tf.sin(layer(fields)[0]))
+    assert np.all(np.isfinite(tape.gradient(total, fields)))
 
 
 def test_the_gate_is_a_softmax_over_two():
