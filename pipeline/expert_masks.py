@@ -1,6 +1,5 @@
 """The experts that each domain of an exported model uses, as its training noted them (AREAD, section 3.5)."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from models.masks import MaskSpace
+from pipeline.history import exported_epoch
 
 MOST = 500  # domains compared pair by pair: a larger matrix is no picture any more
 
@@ -125,16 +125,6 @@ def above_chosen(note: dict[str, Any]) -> tuple[float, float, float] | None:
     """
     others = np.array([loss for loss in note["others"] if loss is not None]) - note["chosen"]
     return (float(others.min()), float(np.median(others)), float(others.max())) if len(others) else None
-
-
-def exported_epoch(history: list[dict[str, Any]]) -> int:
-    """Return the number of the epoch whose weights `models.trainer.train` left in the model."""
-    best, number = -math.inf, 0
-    for row in history:
-        score = row["mean_domain_auc"]
-        if score is None or score > best:
-            best, number = score or -math.inf, row["epoch"]
-    return number
 
 
 def read(history: list[dict[str, Any]]) -> ExpertMasks | None:

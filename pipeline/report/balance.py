@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from pipeline.expert_masks import exported_epoch
+from pipeline.history import exported_epoch
 from pipeline.report.plots import BLUE, GREY, NAMED, ORANGE, SHADES, height, html
 
 # The rest of Okabe and Ito's palette that is seen on white; each line has a dash of its own, too.

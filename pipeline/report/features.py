@@ -9,7 +9,7 @@ from markupsafe import Markup
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from pipeline.expert_masks import exported_epoch
+from pipeline.history import exported_epoch
 from pipeline.report.plots import GREY, MAX_LABELLED, html
 
 FEW = 3  # with fewer domains, two dimensions show nothing

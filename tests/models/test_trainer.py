@@ -14,7 +14,7 @@ from models.pseudo import CONFIDENCE, PROBABILITIES
 from models.registry import Entry
 from models.settings import LearningSettings, ModelSettings
 from models.validation import Validation
-from pipeline.expert_masks import exported_epoch
+from pipeline.history import exported_epoch
 
 LEARNING = LearningSettings(batch_size=64, epochs=3, patience=3, learning_rate=0.01)
 

@@ -7,7 +7,8 @@ import pytest
 from report_results import on_a_phone, results_of
 
 from models.masks import MaskSpace
-from pipeline.expert_masks import MOST, Comparison, above_chosen, exported_epoch, overlap_ratios, read
+from pipeline.expert_masks import MOST, Comparison, above_chosen, overlap_ratios, read
+from pipeline.history import exported_epoch
 from pipeline.report.masks import losses
 from pipeline.report.page import write_page
 
