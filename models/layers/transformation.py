@@ -112,8 +112,9 @@ class TransformationLayer(keras.layers.Layer):
             kernels *= ops.expand_dims(self._of(self.shared_kernel, x), 1)
         products = ops.matmul(x, ops.reshape(kernels, (x.shape[-1], (self.rank + 1) * self.units)))
         products = ops.reshape(products, (-1, self.rank + 1, self.units))
-        scores = ops.expand_dims(ops.matmul(known, self._of(self.scores, x)), 2)
-        return products[:, 0] + ops.sum(scores * products[:, 1:], axis=1)
+        scores = ops.matmul(known, self._of(self.scores, x))
+        scores = ops.concatenate([ops.ones_like(scores[:, :1]), scores], axis=1)  # the first is b2's
+        return ops.sum(ops.expand_dims(scores, 2) * products, axis=1)
 
     @staticmethod
     def _of(weight, x):
