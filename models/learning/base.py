@@ -176,18 +176,21 @@ class LearningMethod:
             losses = self.steps.train(inputs, moved)
             yield Trained(chunk.count, self.finite_mean(losses, chunk.domains))
 
-    def train_mixed(self, epoch: int) -> Iterator[Trained]:
+    def train_mixed(self, epoch: int, moved: Sequence[keras.Variable] | None = None) -> Iterator[Trained]:
         """Train on mixed batches of all rows in a random order.
 
         Once a domain is skipped, its rows are left out, and those of others that shared a batch with them are
         trained on again.
+
+        Args:
+            epoch: its number. moved: the variables that move; None for all.
         """
         order = self.unskipped(self.columns.mixed(self.generator(epoch)))
         while len(order):
             done, again = 0, order[:0]
             for rows, steps in chunks(order, self.batch_size):
                 done += len(rows)
-                losses = self.steps.train(self.columns.take(rows, steps))
+                losses = self.steps.train(self.columns.take(rows, steps), moved)
                 finite = np.isfinite(losses)
                 batches = rows.reshape(steps, -1)
                 if finite.any():

@@ -4,12 +4,12 @@ import numpy as np
 
 from models.batches import domain_batches
 from models.domain_parameters import DomainParameters, SpecificSettings
-from models.learning.joint import Joint
+from models.learning.base import LearningMethod
 from models.registry import register
 
 
 @register(kind="joint", paper="'Joint + Finetune', MAMDR section 5.3 and A.3")
-class Finetune(Joint):
+class Finetune(LearningMethod):
     """Phase 1: joint training until it gets no better. Phase 2: each domain by itself.
 
     In phase 2, every epoch trains each domain's own parameters on its rows, from the best shared ones, which
@@ -33,7 +33,7 @@ class Finetune(Joint):
 
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
-        yield from super().epoch(epoch) if self.phase == 0 else self.tune(epoch)
+        yield from self.tune(epoch) if self.phase else self.train_mixed(epoch, self.parameters.shared)
 
     def tune(self, epoch: int):
         """Go once through the rows of every domain with its own parameters."""

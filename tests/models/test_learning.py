@@ -196,6 +196,15 @@ def test_finetune_has_epochs_of_its_own_after_the_joint_ones(tmp_path):
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4]
 
 
+def test_before_it_tunes_the_domains_finetune_is_joint_training():
+    joint, tuned = method_of("joint"), method_of("finetune", embeddings="sparse")
+    assert epochs(joint, 1) == pytest.approx(epochs(tuned, 1), rel=1e-5)
+    [rows] = tuned.parameters.tables
+    assert not rows.table.numpy().any()  # no domain has anything of its own yet
+    epochs(tuned, 1)
+    assert rows.table.numpy().any()
+
+
 def test_a_skipped_domain_is_in_the_history_and_in_the_progress(tmp_path, monkeypatch):
     columns, said = with_rows({}), []
     columns.arrays["price"][columns.domain_rows(1)] = np.nan
