@@ -1,6 +1,7 @@
 """`mdr bench quality`: models, plug-ins and learning methods on one suite, cell by cell."""
 
 import os
+import re
 from itertools import product
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def run(
     """
     suite = load_suite(suite_name)
     changes = [*(split_overrides(split) if split else []), *(overrides or [])]
-    label = f"{suite_name}[{', '.join(changes)}]" if changes else suite_name
-    folder = work / label.replace("/", "-").replace(" ", "")
+    label = label_of(suite_name, split, overrides)
+    folder = work / label
     config = suite_config(suite, data, work / suite_name, changes)
     chosen = [
         (name, method)
@@ -86,6 +87,12 @@ def run(
     extra = {"command": command, "machine": machine()}
     run_cells(missing, store, jobs or os.cpu_count() or 1, extra, console)
     return store, [{key: store.result(spec)[key] for key in KEYS} for spec in specs]
+
+
+def label_of(suite_name: str, split: str | None, overrides: list[str] | None) -> str:
+    """Return a suite's name with its changes, such as `ml1m-age3[8-2]`: a title, and a folder's name."""
+    changed = ",".join([*([split] if split else []), *(overrides or [])])
+    return f"{suite_name}[{re.sub('[/:]', '-', changed.replace(' ', ''))}]" if changed else suite_name
 
 
 def combine(models: list[str], plugins: list[str] | None) -> list[str]:

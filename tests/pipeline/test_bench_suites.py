@@ -6,7 +6,7 @@ from scipy.stats import ttest_rel
 
 from models.registry import find, own_settings
 from pipeline.bench.cell import KEYS
-from pipeline.bench.quality import check_names, model_settings, split_overrides
+from pipeline.bench.quality import check_names, label_of, model_settings, split_overrides
 from pipeline.bench.suite import Suite, load_suite, suite_config, suite_names
 from pipeline.bench.summary import summarize
 from pipeline.bench.tables import write_part
@@ -103,6 +103,20 @@ def test_random_shares_may_be_given(split, shares, tmp_path):
     config = suite_config(load_suite("ciao28"), _ciao(tmp_path), tmp_path, split_overrides(split))
     assert config.split.by == "random"
     assert (config.split.validation, config.split.test) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("split", "overrides", "label"),
+    [
+        (None, None, "ml1m-age3"),
+        ("8:2", None, "ml1m-age3[8-2]"),
+        ("8:2", ["data.path=a/b c", "log.time=null"], "ml1m-age3[8-2,data.path=a-bc,log.time=null]"),
+    ],
+)
+def test_a_changed_suite_has_one_name_as_title_and_folder(split, overrides, label, tmp_path):
+    assert label_of("ml1m-age3", split, overrides) == label
+    (tmp_path / label).mkdir()
+    assert [folder.name for folder in tmp_path.iterdir()] == [label]
 
 
 def _ciao(folder):
