@@ -36,6 +36,7 @@ def render(cells: list[dict], suite: Suite, label: str) -> tuple[str, str]:
     counts = sorted({row.seeds for row in rows})
     values = {
         "label": label,
+        "changed": label.partition("[")[2].removesuffix("]"),
         "suite": suite,
         "rows": rows,
         "figures": FIGURES,

@@ -9,7 +9,7 @@ from pipeline.bench.cell import KEYS
 from pipeline.bench.quality import check_names, label_of, model_settings, split_overrides
 from pipeline.bench.suite import Suite, load_suite, suite_config, suite_names
 from pipeline.bench.summary import summarize
-from pipeline.bench.tables import write_part
+from pipeline.bench.tables import render, write_part
 from pipeline.config_errors import ConfigError
 
 
@@ -48,6 +48,14 @@ def test_relative_improvement_is_that_of_shared_seeds():
     assert rows["ssctl"].against == "cgc, joint" and rows["cgc"].rimp is None
     assert rows["ssctl"].rimp == pytest.approx(0.8 / 0.7 - 1)
     assert rows["ssctl"].domains_rimp == {"news": pytest.approx(0.65 / 0.7 - 1), "mail": None}
+
+
+def test_tables_say_what_was_changed_of_the_suite():
+    cells = [{**cell("mmoe", 0, 0.7, news=0.7), "command": "mdr bench quality", "machine": "two cores"}]
+    suite = Suite(about="Random 8:1:1.", config="ciao")
+    for page in render(cells, suite, "ciao28[8-2]"):
+        assert "Random 8:1:1. Changed: 8-2." in page
+    assert not any("Changed" in page for page in render(cells, suite, "ciao28"))
 
 
 def test_every_suite_is_whole():
