@@ -1,6 +1,5 @@
 """What every learning method is: a way through the domains' batches, epoch by epoch."""
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -8,8 +7,8 @@ import keras
 import numpy as np
 
 from models.backend import create_steps
-from models.backend.base import NAN, NonFiniteLossError, is_stored
-from models.batches import DomainBatches, chunks, domain_batches, packed
+from models.bad_domains import BadDomains
+from models.batches import DomainBatches, chunks, packed
 from models.columns import Columns, join
 from models.domain_parameters import DomainParameters
 from models.pseudo import with_pseudo
@@ -30,7 +29,7 @@ class Trained(NamedTuple):
     outer: bool = False
 
 
-class LearningMethod:
+class LearningMethod(BadDomains):
     """How parameters move over the domains' batches, for any architecture.
 
     Optimizer state: one Adam for everything. Unless a method says otherwise, its slots and its step count are
@@ -199,59 +198,3 @@ class LearningMethod:
                     again = batches[~finite].ravel()
                     break
             order = self.unskipped(np.concatenate([again, order[done:]]))
-
-    def unskipped(self, rows: np.ndarray) -> np.ndarray:
-        """Return row numbers without those of skipped domains."""
-        if not self.skipped:
-            return rows
-        return rows[~np.isin(self.columns.domain_of(rows), list(self.skipped))]
-
-    def find_bad(self, rows: np.ndarray) -> bool:
-        """Skip the domains whose loss on some rows is not finite; return whether there are any.
-
-        Halves the domains until each bad one is found; the state is as before.
-        """
-        state = [(v, keras.ops.copy(v)) for v in self.steps.other if not is_stored(v)]
-        domain_of = self.columns.domain_of(rows)
-
-        def search(domains: np.ndarray) -> list[int]:
-            own = domain_batches(0, rows[np.isin(domain_of, domains)], len(rows))
-            if np.isfinite(self.steps.gradients(own.first(self.columns))[0]):
-                return []
-            if len(domains) == 1:
-                return [int(domains[0])]
-            half = len(domains) // 2
-            return search(domains[:half]) + search(domains[half:])
-
-        bad = search(np.unique(domain_of))
-        for variable, value in state:
-            variable.assign(value)
-        self.skip(bad)
-        return bool(bad)
-
-    def finite_mean(self, losses: np.ndarray, domains: np.ndarray) -> float:
-        """Return the mean of a chunk's finite losses, and skip the domains of the others."""
-        finite = np.isfinite(losses)
-        self.skip(domains[~finite])
-        return float(losses[finite].mean()) if finite.any() else NAN
-
-    def skip(self, domains: Iterable[int]) -> None:
-        """Leave domains out from here on, and say so.
-
-        Raises:
-            NonFiniteLossError: most domains are skipped by now: it is not their rows.
-        """
-        for domain in {int(d) for d in domains} - self.skipped:
-            self.skipped.add(domain)
-            warnings.warn(
-                f"the loss of {self.name_of(domain)!r} became NaN or infinite: the domain is left out of the "
-                "training from here on. Look for extreme numeric values in its rows.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        if len(self.skipped) > len(self.domains()) / 2:
-            names = ", ".join(self.name_of(domain) for domain in sorted(self.skipped))
-            raise NonFiniteLossError(
-                f"the training loss became NaN or infinite in most domains ({names}); "
-                "lower learning.learning_rate, and look for extreme numeric values in the log."
-            )
