@@ -15,8 +15,7 @@ class BadDomains:
     """The part of a learning method that leaves bad domains out, so that the others go on.
 
     Attributes:
-        columns: the rows that are trained on. steps: the compiled primitives of the model. domains, name_of: see
-            `LearningMethod`.
+        columns: the rows that are trained on. steps: the compiled primitives of the model.
         skipped: domains left out because their loss was not finite.
     """
 

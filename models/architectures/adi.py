@@ -53,5 +53,5 @@ class ADI(MultiDomainModel):
         scale = self.excite(self.squeeze(ops.mean(e, axis=2), domain), domain)
         x = self.norm(flat(e * ops.expand_dims(scale, 2)), domain, training=training)
         hidden = self.scenario(x, domain, fields[:, -1], training=training)
-        own = hidden[:, : self.settings.units[-1]]
+        own = hidden[:, : self.scenario.own_units]
         return self.tower(self.enrich(hidden, own, training), domain, training=training)

@@ -46,6 +46,11 @@ class Transformed(keras.layers.Layer):
         hidden = self._drop(hidden, training=training)
         return hidden if self.logit is None else ops.squeeze(self.logit(hidden), 1)
 
+    @property
+    def own_units(self) -> int:
+        """How many of the outputs are the domain's own part, as in `InterestNetworks`: all."""
+        return self.layer.units
+
     def compute_output_shape(self, x_shape, domain_shape=None, embedding_shape=None):
         return (x_shape[0], self.layer.units) if self.logit is None else (x_shape[0],)
 

@@ -48,5 +48,10 @@ class InterestNetworks(keras.layers.Layer):
         own, shared = b_1 * own, b_2 * self.shared(x, training=training)
         return ops.concatenate([own, own * shared, shared], axis=1)
 
+    @property
+    def own_units(self) -> int:
+        """How many of the outputs, from the first on, are the domain's own part."""
+        return self.units[-1]
+
     def compute_output_shape(self, x_shape, domain_shape, embedding_shape):
         return (x_shape[0], 3 * self.units[-1])

@@ -6,6 +6,8 @@ import keras
 
 from schema.base import Settings
 
+MOST = 1000  # domains of which each epoch's history keeps figures: more would be no picture any more
+
 
 class Plugin:
     """A plug-in of one model; what is not overridden leaves the architecture as it is.

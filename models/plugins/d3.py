@@ -13,7 +13,7 @@ from models.layers.domain_means import DomainMeans
 from models.layers.feature_selection import DomainSensitiveFeatureSelection
 from models.layers.star import FusedStarTower
 from models.layers.transformation import TransformationLayer
-from models.plugins.base import Plugin
+from models.plugins.base import MOST, Plugin
 from models.registry import register
 from schema.base import Settings
 
@@ -52,14 +52,15 @@ class D3(Plugin):
         Attributes:
             rank: of generated matrices; None is exact. hidden: see `TransformationLayer`.
             fusion: whether a shared part is fused in (Eq. 11-13). balance: whether losses are weighed.
-            begin: share of the training's epochs after which they are. shift, scale: see `DomainBalance`.
+            begin: share of the training's epochs after which they are. shift, scale: of both weights, see
+                `DomainBalance`.
         """
 
         rank: int | None = Field(8, ge=1)
         hidden: int = Field(16, ge=1)
         fusion: bool = True
         balance: bool = True
-        begin: float = Field(0.5, ge=0, le=1)
+        begin: float = Field(0.5, ge=0, lt=1)
         shift: float = Field(0.5, ge=0)
         scale: float = Field(1.0, ge=0)
 
@@ -144,8 +145,8 @@ class D3(Plugin):
         return False
 
     def figures(self):
-        """Return attention by field and both weights by domain, and whether the weights are on."""
-        means, seen = self._means.means.numpy(), self._means.seen.numpy()[:, 0]
+        """Return attention by field and both weights of the first `MOST` domains, and whether they are on."""
+        means, seen = self._means.means.numpy()[:MOST], self._means.seen.numpy()[:MOST, 0]
         domains = {}
         for name, row, known in zip(self.model.spec.domains, means, seen, strict=False):
             *attention, complexity, specificity = row.tolist() if known else [None] * len(row)

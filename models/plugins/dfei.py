@@ -7,11 +7,9 @@ from pydantic import Field
 from models.architectures.base import flat
 from models.layers.domain_features import DomainFeatureExtraction
 from models.layers.personalized_integration import PersonalizedIntegration
-from models.plugins.base import Plugin
+from models.plugins.base import MOST, Plugin
 from models.registry import entries, find, register
 from schema.base import Settings
-
-MOST = 1000  # domains whose features are noted in each epoch: more are no picture any more
 
 
 @register(kind="plug-in", paper="DFEI, section 3.2, Eq. 4-7")

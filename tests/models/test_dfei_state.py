@@ -154,9 +154,18 @@ def test_the_exported_features_are_those_of_the_training(spec, transformed, tmp_
     np.testing.assert_allclose(list(noted[best].values()), exported["v"].numpy()[:-1], atol=5.1e-5)
 
     raw = transformed.rows["validation"]
-    answer = loaded.signatures["columns"](**dense(raw))["probability"].numpy()
     order = np.argsort([spec.domains.index(row["channel"]) for row in raw], kind="stable")
-    in_memory = create_steps(model, RowAdam()).predict(given.validation.arrays)
-    np.testing.assert_allclose(answer[order], in_memory, atol=1e-6)
+    in_memory = create_steps(model, RowAdam())
+
+    def served(rows):
+        return loaded.signatures["columns"](**dense(rows))["probability"].numpy()
+
+    answer = served(raw)
+    np.testing.assert_allclose(answer[order], in_memory.predict(given.validation.arrays), atol=1e-6)
+    nowhere = served([{**row, "channel": "never seen"} for row in raw])
+    unknown = np.full(len(raw), spec.n_domains, "int32")
+    expected = in_memory.predict({**given.validation.arrays, "channel": unknown})
+    np.testing.assert_allclose(nowhere[order], expected, atol=1e-6)
+    assert np.abs(nowhere - answer).max() > 1e-4
     exported["v"].assign(exported["v"] + 1.0)  # they are read, not built in
-    assert np.abs(loaded.signatures["columns"](**dense(raw))["probability"].numpy() - answer).max() > 1e-6
+    assert np.abs(served(raw) - answer).max() > 1e-6

@@ -118,6 +118,17 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
         np.testing.assert_array_equal(variable.numpy(), best)
 
 
+MEASURE = Validation.measure
+
+
+def script(monkeypatch, scores):
+    """Let the validation find these scores, one an epoch."""
+    scores = iter(scores)
+    monkeypatch.setattr(
+        Validation, "measure", lambda self, steps: MEASURE(self, steps) | {"mean_domain_auc": next(scores)}
+    )
+
+
 class LateWeights(Plugin):
     """Halves the losses once half of the training is done, or when it would end."""
 
@@ -148,18 +159,47 @@ def test_d3_weighs_the_losses_of_the_second_half_and_says_so(place):
         assert sum(values["attention"]) == pytest.approx(1, abs=1e-4)
 
 
+def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_path, monkeypatch):
+    learning = LEARNING.model_copy(update={"epochs": 4, "patience": 1})
+    rows, scores = (TRAIN, VALIDATION, learning), [0.6, 0.5, 0.7, 0.6]
+    script(monkeypatch, scores)
+    whole = trainer.train(fresh_model("shared_bottom", "d3"), *rows, tmp_path / "other", tmp_path / "logs2")
+    assert [row["d3"]["weights_on"] for row in whole] == [False, False, True, True]
+    script(monkeypatch, scores)
+    save = checkpoint.save
+
+    def save_then_die(state, folder):
+        save(state, folder)
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_then_die)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
+    monkeypatch.setattr(checkpoint, "save", save)
+    resumed = trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
+    assert len(resumed) == 4  # and no second phase begins
+    assert resumed[-1]["d3"]["weights_on"] and resumed[-1]["loss"] == whole[-1]["loss"]
+
+
 @pytest.mark.parametrize(
-    ("patience", "on", "heard"),
+    ("patience", "scores", "on", "heard"),
     [
-        (9, [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0]),  # the second half of the epochs
-        (1, [0, 0, 1, 1], [0, 0.25, 1.0, 0, 0.25]),  # from the best epoch on, when nothing gets better
+        # The second half of the epochs.
+        (9, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0]),
+        # From the best epoch on, when nothing gets better.
+        (1, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 1.0, 0, 0.25]),
+        # Both, where the second half made nothing better.
+        (
+            9,
+            [0.9, 0.5, 0.6, 0.6, *[0.5] * 4],
+            [0, 0, *[1] * 6],
+            [0, 0.25, 0.5, 0.75, 1.0, 0, 0.25, 0.5, 0.75],
+        ),
     ],
 )
-def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, on, heard):
-    scores, real = iter([0.6, 0.5, 0.7, 0.65, 0.6, 0.5]), Validation.measure
-    monkeypatch.setattr(
-        Validation, "measure", lambda self, steps: real(self, steps) | {"mean_domain_auc": next(scores)}
-    )
+def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, scores, on, heard):
+    script(monkeypatch, scores)
     entry = Entry("late", LateWeights, "", "", ())
     monkeypatch.setattr(base, "plugins_of", lambda architecture, model: [entry])
     model = fresh_model()

@@ -120,6 +120,8 @@ def test_plugins_keep_what_they_know_of_each_domain(architecture, plugin):
     state = "d3_means" if plugin == "d3" else "domain_features"
     kept = [getattr(model, state).variables[0].numpy() for model in (old, new)]
     np.testing.assert_array_equal(kept[1][[0, 2, 4]], kept[0][[1, 0, 3]])  # sport, news, the unknown domain
+    if plugin == "d3":  # whose `begin` is a share of this training, not of yesterday's
+        assert old.d3_balance.on.numpy() > 0 and new.d3_balance.on.numpy() == 0
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -131,9 +131,10 @@ def test_a_generated_layer_begins_as_an_ordinary_one_and_trains_every_weight(ran
     for gates in (rows[2:], []):
         layer = TransformationLayer(20, hidden=2, rank=rank, activation=None)
         assert np.std(layer(*rows[:2], *gates)) == pytest.approx(deviation, rel=0.15)
-    random_weights(layer)
-    for weight, gradient in zip(layer.trainable_variables, gradients(layer, *rows[:2]), strict=True):
-        assert np.any(gradient != 0), weight.path
+        random_weights(layer)
+        found = gradients(layer, *rows[:2], *gates)
+        for weight, gradient in zip(layer.trainable_variables, found, strict=True):
+            assert np.any(gradient != 0), weight.path
     again = TransformationLayer.from_config(layer.get_config())
     assert (again.units, again.hidden, again.rank) == (20, 2, rank)
 

@@ -77,14 +77,8 @@ def test_in_adi_the_networks_are_replaced_and_the_towers_stay():
     assert len(model.tower.weights) == 4
 
 
-def test_star_and_sar_net_fuse_their_own_parts():
-    model, inputs = random_weights(built("sar_net")), rows()
-    gates = conditions(model, inputs)[2].numpy()
-    before = model(inputs).numpy()
-    own, shared = RNG.normal(size=(9, 2, 3)), RNG.normal(size=(9, 4, 3))
-    fused = model.fuse(own, shared)
-    np.testing.assert_allclose(fused[0], gates[:, :1, None] * own, rtol=1e-5)
-    np.testing.assert_allclose(fused[1], gates[:, 1:, None] * shared, rtol=1e-5)
+def test_star_and_sar_net_fuse_their_own_parts():  # how: test_star_sarnet_m2m_adi.py, test_d3.py
+    inputs = rows()
     for architecture in PARTIAL:
         model = random_weights(built(architecture))
         before = model(inputs).numpy()
@@ -148,8 +142,49 @@ def test_odd_inputs_get_finite_answers():
             weighed = model.weigh(np.ones(len(outputs), "float32"), inputs)
             assert np.isfinite(outputs).all() and np.isfinite(weighed).all()
             assert np.isfinite(model.d3_means.means).all()
-    outputs = model(nobody)
-    np.testing.assert_array_equal(outputs, model({**nobody, "channel": np.full(9, 2, "int32")}))
+        unknown = model({**nobody, "channel": np.full(9, 2, "int32")})
+        np.testing.assert_array_equal(model(nobody), unknown)
+
+
+def test_before_the_first_batch_nothing_is_known_of_any_domain():
+    said = built("mmoe").figures()["d3"]
+    nothing = {"complexity": None, "specificity": None, "attention": None}
+    assert said["domains"] == {"news": nothing, "sport": nothing}
+
+
+def test_a_batch_of_one_domain_is_weighed_by_its_rows():
+    model, inputs = random_weights(built("mmoe")), rows() | {"channel": np.full(9, 1, "int32")}
+    model(inputs)
+    model.reached(0.5)
+    weighed = model.weigh(np.ones(9, "float32"), inputs)
+    _, attention, gates = conditions(model, inputs)
+    balance = model.d3_balance
+    np.testing.assert_allclose(weighed, balance.complexity(attention) * balance.specificity(gates), rtol=1e-4)
+    assert np.ptp(weighed) > 0.01
+    assert 0.9 < np.mean(balance.complexity(attention)) < 1.15  # Eq. 16 is within the batch
+
+
+def test_of_very_many_domains_the_first_have_figures(monkeypatch):
+    monkeypatch.setattr("models.plugins.d3.MOST", 1)
+    model, inputs = built("mmoe"), rows()
+    model(inputs)
+    model.weigh(np.ones(9, "float32"), inputs)
+    assert list(model.figures()["d3"]["domains"]) == ["news"]
+
+
+def test_the_own_part_that_dfei_reads_in_adi_is_the_whole_generated_layer():
+    seen = []
+    for plugins, width in ((("dfei",), 64), (("d3", "dfei"), 128)):
+        model = built("adi", plugins=plugins)
+        assert model.scenario.own_units == model.domain_features.v.shape[1] == width
+        seen.append(model(rows()).numpy())
+    assert np.isfinite(seen).all()
+
+
+@pytest.mark.parametrize("begin", [1, 1.5, -0.1])
+def test_weights_that_never_begin_are_said_otherwise(begin):
+    with pytest.raises(ValueError, match="begin"):
+        built("mmoe", begin=begin)
 
 
 def test_an_architecture_that_d3_does_not_know_is_named():

@@ -22,11 +22,10 @@ def inputs():
     }
 
 
-def build(architecture, **settings):
+def build(architecture, *plugins, **settings):
     """Build a small model, give every weight and running moment its own random value, and return it."""
-    model = create_model(
-        GROUPED_SPEC, ModelSettings(architecture=architecture, settings=settings, embedding_dim=DIM)
-    )
+    own = ModelSettings(architecture=architecture, settings=settings, plugins=plugins, embedding_dim=DIM)
+    model = create_model(GROUPED_SPEC, own)
     rng = np.random.default_rng(2)
     for weight in model.trainable_variables:
         weight.assign(rng.normal(scale=0.7, size=weight.shape))
@@ -103,17 +102,19 @@ def test_star(inputs):
     np.testing.assert_allclose(model(inputs), expected, rtol=1e-4)
 
 
-def test_sar_net(inputs):
+@pytest.mark.parametrize("plugins", [(), ("d3",)], ids=["alone", "with d3"])
+def test_sar_net(inputs, plugins):
     sizes = {"attention_units": (6,), "n_domain_experts": 2, "n_shared_experts": 3, "expert_units": (5, 4)}
-    model = build("sar_net", **sizes)
+    model = build("sar_net", *plugins, **sizes)
     beta, gamma = values(model.transform)
+    gates = np.array(model.d3_fusion(model.embedding(inputs))) if plugins else np.ones((ROWS, 2))
     expected = []
-    for e, s, d in rows(model, inputs):
+    for (e, s, d), g in zip(rows(model, inputs), gates, strict=True):
         joined = np.array([np.concatenate([e_i, s, e_i * s]) for e_i in e])
         a = sigmoid(dense(model.attention_score, mlp(values(model.attention), joined)))
         x = np.concatenate([(a * e).reshape(-1), s]) * beta[d] + gamma[d]
-        f = [expert(model.specific, x, d, i) for i in range(2)]
-        f += [expert(model.shared, x, i) for i in range(3)]
+        f = [g[0] * expert(model.specific, x, d, i) for i in range(2)]  # g weighs them: D3, Eq. 13
+        f += [g[1] * expert(model.shared, x, i) for i in range(3)]
         mixture = softmax(dense(model.gate, x, d)) @ np.array(f)
         expected.append(dense(model.logit, mixture)[0])
     np.testing.assert_allclose(model(inputs), expected, rtol=1e-4)

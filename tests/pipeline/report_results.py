@@ -1,5 +1,7 @@
 """The results of a run that never was, for tests of the page's sections."""
 
+import json
+
 import numpy as np
 
 from components.domain_evaluator.figures import figures
@@ -23,6 +25,13 @@ _TELL = """<script>addEventListener("load", () => setTimeout(() => {
   const page = document.documentElement, plots = document.querySelectorAll(".js-plotly-plot").length
   parent.postMessage(`${plots} plots, ${page.scrollWidth - page.clientWidth} pixels too wide`, "*")
 }, 500))</script></body>"""
+
+
+def drawn(plot):
+    """The traces that a plot's HTML draws, and its layout."""
+    decoder, start = json.JSONDecoder(), plot.index("[", plot.index("Plotly.newPlot("))
+    traces, end = decoder.raw_decode(plot, start)
+    return traces, decoder.raw_decode(plot, plot.index("{", end))[0]
 
 
 def on_a_phone(page, folder, browser):

@@ -1,7 +1,7 @@
 """What D3 found, in the report: attention of the exported epoch, weights over epochs, and the page."""
 
 import pytest
-from report_results import on_a_phone, results_of
+from report_results import drawn, on_a_phone, results_of
 
 from pipeline.report.balance import attention, section, weights
 from pipeline.report.page import write_page
@@ -36,6 +36,22 @@ def test_attention_is_that_of_the_exported_epoch_and_weights_begin_where_they_di
     found = section(history)
     assert (found["epoch"], found["begin"], len(found["weights"])) == (2, 2, 2)
     assert "0.83" in found["attention"] and "0.91" not in found["attention"]
+
+
+def test_the_plots_show_each_epochs_weight_of_each_domain_and_where_they_came_on():
+    history = [
+        epoch(1, 0.6, a=domain(0.9, 1.1), b=domain(None, None, None)),
+        epoch(2, 0.7, a=domain(0.8, 1.2), b=domain(1.3, 0.7)),
+        epoch(3, 0.8, on=True, a=domain(0.7, 1.3), b=domain(1.4, 0.6)),
+    ]
+    for plot, expected in zip(
+        section(history)["weights"],
+        ({"a": [0.9, 0.8, 0.7], "b": [None, 1.3, 1.4]}, {"a": [1.1, 1.2, 1.3], "b": [None, 0.7, 0.6]}),
+        strict=True,
+    ):
+        traces, layout = drawn(plot)
+        assert {trace["name"]: trace["y"] for trace in traces if trace["x"]} == expected
+        assert [(line["x0"], line["x1"]) for line in layout["shapes"]] == [(2.5, 2.5)]
 
 
 def test_even_attention_is_neither_light_nor_dark(tmp_path):

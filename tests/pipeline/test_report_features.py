@@ -1,12 +1,11 @@
 """The domains' features in the report: two dimensions by hand, click rates, the exported epoch, the page."""
 
-import json
 import re
 from base64 import b64decode
 
 import numpy as np
 import pytest
-from report_results import on_a_phone, results_of
+from report_results import drawn, on_a_phone, results_of
 
 from pipeline.report.features import MANY, flattened, section
 from pipeline.report.page import write_page
@@ -14,7 +13,7 @@ from pipeline.report.page import write_page
 TITLE = "Features of each domain"
 
 
-def drawn(count, width=32, seed=0):
+def features_of(count, width=32, seed=0):
     features = np.random.default_rng(seed).normal(size=(count, width)).round(4)
     return {f"domain {number}": row.tolist() for number, row in enumerate(features)}
 
@@ -39,14 +38,8 @@ def page_of(history, folder):
     return " ".join((folder / "report.html").read_text().split())
 
 
-def traces(said):
-    """The traces that a plot's HTML draws."""
-    start = said["plot"].index("[", said["plot"].index("Plotly.newPlot("))
-    return json.JSONDecoder().raw_decode(said["plot"], start)[0]
-
-
 def test_few_domains_are_shown_by_the_directions_in_which_they_differ_most():
-    features = np.array(list(drawn(MANY - 1).values()))
+    features = np.array(list(features_of(MANY - 1).values()))
     flat = flattened(features)
     centred = features - features.mean(axis=0)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
@@ -57,7 +50,7 @@ def test_few_domains_are_shown_by_the_directions_in_which_they_differ_most():
 
 
 def test_many_domains_are_shown_by_t_sne_the_same_each_time():
-    features = np.array(list(drawn(MANY).values()))
+    features = np.array(list(features_of(MANY).values()))
     features[::2] += 20  # two groups
     flat, again = flattened(features), flattened(features)
     assert flat.method == "t-SNE"
@@ -72,17 +65,21 @@ def test_many_domains_are_shown_by_t_sne_the_same_each_time():
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_features_of_any_shape_are_shown(count, width, spread):
-    features = spread * np.array(list(drawn(count, width).values()))
+    features = spread * np.array(list(features_of(count, width).values()))
     flat = flattened(features)
     assert flat.points.shape == (count, 2) and np.isfinite(flat.points).all()
 
 
 def test_the_features_are_those_of_the_exported_epoch_coloured_by_click_rate():
-    history = [epoch(1, 0.6, drawn(5, seed=1)), epoch(2, 0.7, drawn(5)), epoch(3, 0.65, drawn(5, seed=2))]
-    said = section(history, {"domains": rates_of(drawn(5))})
+    history = [
+        epoch(1, 0.6, features_of(5, seed=1)),
+        epoch(2, 0.7, features_of(5)),
+        epoch(3, 0.65, features_of(5, seed=2)),
+    ]
+    said = section(history, {"domains": rates_of(features_of(5))})
     assert (said["epoch"], said["count"], said["method"]) == (2, 5, "PCA")
-    points = flattened(np.array(list(drawn(5).values()))).points
-    judged, others = traces(said)
+    points = flattened(np.array(list(features_of(5).values()))).points
+    [judged, others], _ = drawn(said["plot"])
     assert (judged["name"], others["name"]) == ("by click rate", "no test rows")
     assert judged["text"] == [f"domain {i}" for i in range(1, 5)] and others["text"] == ["domain 0"]
     decoded = np.frombuffer(b64decode(judged["marker"]["color"]["bdata"]))
@@ -92,13 +89,13 @@ def test_the_features_are_those_of_the_exported_epoch_coloured_by_click_rate():
 
 
 def test_a_domain_of_which_the_test_split_knows_nothing_is_grey():
-    said = section([epoch(1, None, drawn(3))], {"domains": {}})
-    assert [trace["name"] for trace in traces(said)] == ["no test rows"]
+    said = section([epoch(1, None, features_of(3))], {"domains": {}})
+    assert [trace["name"] for trace in drawn(said["plot"])[0]] == ["no test rows"]
 
 
 @pytest.mark.parametrize(("count", "method"), [(3, "PCA"), (MANY - 1, "PCA"), (MANY, "t-SNE")])
 def test_the_page_says_how_it_came_to_the_picture(count, method, tmp_path):
-    page = page_of([epoch(1, 0.6, drawn(count))], tmp_path)
+    page = page_of([epoch(1, 0.6, features_of(count))], tmp_path)
     assert f"The features of {count} domains after epoch 1, the exported one" in page
     assert f"dimensions by {method};" in page
 
@@ -107,7 +104,7 @@ def test_the_page_says_how_it_came_to_the_picture(count, method, tmp_path):
     ("count", "said"), [(0, "0 domains have"), (1, "1 domain has"), (2, "2 domains have")]
 )
 def test_too_few_domains_are_said_to_be_too_few(count, said, tmp_path):
-    page = page_of([epoch(1, 0.6, drawn(count))], tmp_path)
+    page = page_of([epoch(1, 0.6, features_of(count))], tmp_path)
     assert TITLE in page and f"<p>{said} a feature: too few" in page
 
 
@@ -118,7 +115,7 @@ def test_without_features_the_page_says_nothing_of_them(tmp_path):
 
 
 def test_names_are_escaped(tmp_path):
-    features = {"</script><b>x</b>": [0.0, 1.0], **drawn(3, 2)}
+    features = {"</script><b>x</b>": [0.0, 1.0], **features_of(3, 2)}
     page = page_of([epoch(1, 0.6, features)], tmp_path)
     assert not re.search("<b>x", page)
 
@@ -126,7 +123,7 @@ def test_names_are_escaped(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 200])
 def test_the_page_draws_the_plot_and_does_not_scroll_sideways(count, tmp_path, browser):
-    page = page_of([epoch(1, 0.6, drawn(count))], tmp_path)
+    page = page_of([epoch(1, 0.6, features_of(count))], tmp_path)
     dom, console = on_a_phone(page, tmp_path, browser)
     assert console == []
     assert "4 plots, 0 pixels too wide" in dom
