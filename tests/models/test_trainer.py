@@ -160,17 +160,17 @@ def test_d3_weighs_the_losses_of_the_second_half_and_says_so(place):
 
 
 def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_path, monkeypatch):
-    learning = LEARNING.model_copy(update={"epochs": 4, "patience": 1})
-    rows, scores = (TRAIN, VALIDATION, learning), [0.6, 0.5, 0.7, 0.6]
+    learning = LEARNING.model_copy(update={"epochs": 6, "patience": 2})
+    rows, scores = (TRAIN, VALIDATION, learning), [0.6, 0.5, 0.5, 0.55, 0.5]
     script(monkeypatch, scores)
     whole = trainer.train(fresh_model("shared_bottom", "d3"), *rows, tmp_path / "other", tmp_path / "logs2")
-    assert [row["d3"]["weights_on"] for row in whole] == [False, False, True, True]
+    assert [row["d3"]["weights_on"] for row in whole] == [False, False, False, True, True]
     script(monkeypatch, scores)
     save = checkpoint.save
 
     def save_then_die(state, folder):
         save(state, folder)
-        if state.epoch == 3:
+        if state.epoch == 4:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(checkpoint, "save", save_then_die)
@@ -178,7 +178,7 @@ def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_p
         trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
     monkeypatch.setattr(checkpoint, "save", save)
     resumed = trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
-    assert len(resumed) == 4  # and no second phase begins
+    assert len(resumed) == 5  # and no other phase begins
     assert resumed[-1]["d3"]["weights_on"] and resumed[-1]["loss"] == whole[-1]["loss"]
 
 
