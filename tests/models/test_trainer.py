@@ -159,6 +159,7 @@ def test_d3_weighs_the_losses_of_the_second_half_and_says_so(place):
         assert sum(values["attention"]) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_path, monkeypatch):
     learning = LEARNING.model_copy(update={"epochs": 6, "patience": 2})
     rows, scores = (TRAIN, VALIDATION, learning), [0.6, 0.5, 0.5, 0.55, 0.5]
