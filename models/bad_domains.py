@@ -14,6 +14,8 @@ from models.columns import Columns
 class BadDomains:
     """The part of a learning method that leaves bad domains out, so that the others go on.
 
+    It is a part of `LearningMethod`, whose `domains` and `name_of` it calls.
+
     Attributes:
         columns: the rows that are trained on. steps: the compiled primitives of the model.
         skipped: domains left out because their loss was not finite.

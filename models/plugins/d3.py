@@ -146,9 +146,9 @@ class D3(Plugin):
 
     def figures(self):
         """Return attention by field and both weights of the first `MOST` domains, and whether they are on."""
-        means, seen = self._means.means.numpy()[:MOST], self._means.seen.numpy()[:MOST, 0]
+        means, seen = self._means.means.numpy(), self._means.seen.numpy()[:, 0]
         domains = {}
-        for name, row, known in zip(self.model.spec.domains, means, seen, strict=False):
+        for name, row, known in zip(self.model.spec.domains[:MOST], means, seen, strict=False):
             *attention, complexity, specificity = row.tolist() if known else [None] * len(row)
             domains[name] = {
                 "complexity": complexity if self._replaces else None,

@@ -67,5 +67,5 @@ class DFEI(Plugin):
         """Return the features after an epoch, of the first domains only where there are more than `MOST`."""
         features = self.model.domain_features
         v, seen = (ops.convert_to_numpy(state).astype("float64") for state in (features.v, features.seen))
-        named = list(enumerate(self.model.spec.domains))[:MOST]
+        named = enumerate(self.model.spec.domains[:MOST])
         return {"dfei": {"domains": {name: np.round(v[i], 4).tolist() for i, name in named if seen[i]}}}

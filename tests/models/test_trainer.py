@@ -1,5 +1,7 @@
 """Training: stops early, keeps the best weights, and a killed training ends like one that was not."""
 
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 import pytest
@@ -54,6 +56,38 @@ def without_time(history):
     return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_s")} for row in history]
 
 
+@contextmanager
+def killed_after(epoch):
+    """Kill a training as soon as this epoch, and no earlier one, is saved."""
+    save, saved = checkpoint.save, []
+
+    def save_then_die(state, folder):
+        save(state, folder)
+        saved.append(state.epoch)
+        if state.epoch == epoch:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "save", save_then_die)
+        yield
+    assert saved == [*range(1, epoch + 1)]
+
+
+MEASURE = Validation.measure
+
+
+def script(monkeypatch, scores):
+    """Let the validation find these scores, one an epoch; return where the weights of each epoch will be."""
+    scores, kept = iter(scores), []
+
+    def scripted(self, steps):
+        kept.append(steps.weights())
+        return MEASURE(self, steps) | {"mean_domain_auc": next(scores)}
+
+    monkeypatch.setattr(Validation, "measure", scripted)
+    return kept
+
+
 def test_training_learns_logs_and_counts(place):
     model = fresh_model()
     history = trainer.train(model, TRAIN, VALIDATION, LEARNING, *place)
@@ -75,22 +109,12 @@ def test_training_learns_logs_and_counts(place):
     ],
     ids="+".join,
 )
-def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatch, model):
+def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, model):
     rows, made = (TRAIN, VALIDATION, LEARNING), {"pseudo": pseudo_rows()}
     whole_model = fresh_model(*model)
     whole = trainer.train(whole_model, *rows, tmp_path / "other", tmp_path / "logs2", **made)
-    save, saved = checkpoint.save, []
-
-    def save_then_die(state, folder):
-        save(state, folder)
-        saved.append(state.epoch)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint, "save", save_then_die)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(1):
         trainer.train(fresh_model(*model), *rows, *place, **made)
-    monkeypatch.setattr(checkpoint, "save", save)
-    assert saved == [1]
     keras.utils.set_random_seed(99)  # nothing may hang on the new process's own randomness
     again = fresh_model(*model)
     resumed = trainer.train(again, *rows, *place, **made)
@@ -100,15 +124,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(place, tmp_path, monkeypatc
 
 
 def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, monkeypatch):
-    scores = iter([0.6, 0.7, 0.65, 0.64, 0.9])
-    kept = []
-    real = Validation.measure
-
-    def scripted(self, steps):
-        kept.append(steps.weights())
-        return real(self, steps) | {"mean_domain_auc": next(scores)}
-
-    monkeypatch.setattr(Validation, "measure", scripted)
+    kept = script(monkeypatch, [0.6, 0.7, 0.65, 0.64, 0.9])
     model = fresh_model()
     learning = LEARNING.model_copy(update={"epochs": 5, "patience": 2})
     history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
@@ -116,17 +132,6 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
     assert exported_epoch(history) == 2  # what the report takes for the best one
     for variable, best in zip(model.trainable_variables, kept[1], strict=True):
         np.testing.assert_array_equal(variable.numpy(), best)
-
-
-MEASURE = Validation.measure
-
-
-def script(monkeypatch, scores):
-    """Let the validation find these scores, one an epoch."""
-    scores = iter(scores)
-    monkeypatch.setattr(
-        Validation, "measure", lambda self, steps: MEASURE(self, steps) | {"mean_domain_auc": next(scores)}
-    )
 
 
 class LateWeights(Plugin):
@@ -167,17 +172,8 @@ def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_p
     whole = trainer.train(fresh_model("shared_bottom", "d3"), *rows, tmp_path / "other", tmp_path / "logs2")
     assert [row["d3"]["weights_on"] for row in whole] == [False, False, False, True, True]
     script(monkeypatch, scores)
-    save = checkpoint.save
-
-    def save_then_die(state, folder):
-        save(state, folder)
-        if state.epoch == 4:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint, "save", save_then_die)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_after(4):
         trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
-    monkeypatch.setattr(checkpoint, "save", save)
     resumed = trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
     assert len(resumed) == 5  # and no other phase begins
     assert resumed[-1]["d3"]["weights_on"] and resumed[-1]["loss"] == whole[-1]["loss"]
