@@ -19,13 +19,15 @@ class TransformationLayer(keras.layers.Layer):
     Source: D3, Eq. 9-10 and 13-14; sigma is ReLU.
 
     Exact, W2 has H's width times `in * units` values, and every row a matrix of its own. Low rank, the
-    default, keeps W2[:, i, o] = sum_r P[:, r] u_r[i] v_r[o] in its factors (a CP decomposition). Then
-    W_spec = b2 + sum_r s_r u_r v_r^T with s = sigma(H + sigma(H W1 + b1)) P, and x W is a sum, weighted by 1
-    and s, of products of x with `rank + 1` matrices that all rows have in common.
+    default, keeps W2 as a product P K with `rank` columns and rows. Then W_spec = b2 + sum_r s_r K_r with
+    s = sigma(H + sigma(H W1 + b1)) P: x W is a sum, weighted by 1 and s, of products of x with `rank + 1`
+    matrices that all rows have in common.
 
     The layer begins as an ordinary dense one: with gates, which begin at 1/2, b2 begins at 4 and W_glob as
     Glorot has it; without, b2 does. What a row adds to b2 is small at first, for embeddings begin near zero;
-    both forms draw it on the same scale: for an H of the order of one, one with gates, and as b2 without.
+    both forms draw it on the same scale: for an H of the order of one, one with gates, and as b2 without. Of
+    P K, K takes that scale and P one: a step of Adam, which moves all values alike, then moves W_spec
+    about as far as in the exact form.
 
     Args:
         units: width of the output.
@@ -62,10 +64,9 @@ class TransformationLayer(keras.layers.Layer):
             spread = normal(stddev=size * known**-0.5)
             self.generator = self._weight("generator", (known, prod(shape)), spread)
         else:
-            spread, factor = normal(stddev=(known * self.rank) ** -0.5), normal(stddev=size**0.5)
-            self.scores = self._weight("scores", (known, self.rank), spread)  # P
-            self.left = self._weight("left", (self.rank, width), factor)  # u
-            self.right = self._weight("right", (self.rank, self.units), factor)  # v
+            spread = normal(stddev=size * (known * self.rank) ** -0.5)
+            self.scores = self._weight("scores", (known, self.rank), normal(stddev=1.0))  # P
+            self.basis = self._weight("basis", (width, self.rank, self.units), spread)  # K
         self.base = self._weight("base", shape, constant(HALVES) if fused else "glorot_uniform")  # b2 of W
         self.bias_generator = self._weight("bias_generator", (known, self.units), "zeros")
         self.bias_base = self._weight("bias_base", shape[1:], constant(HALVES) if fused else "zeros")
@@ -105,16 +106,14 @@ class TransformationLayer(keras.layers.Layer):
         return ops.squeeze(ops.matmul(ops.expand_dims(x, 1), kernel), 1)
 
     def _low_rank(self, x, known):
-        left, right, base = (self._of(weight, x) for weight in (self.left, self.right, self.base))
-        kernels = ops.einsum("ri,ro->iro", left, right)
-        kernels = ops.concatenate([ops.expand_dims(base, 1), kernels], axis=1)  # (in, rank + 1, units)
+        base, basis = self._of(self.base, x), self._of(self.basis, x)
         if self.shared_kernel is not None:
-            kernels *= ops.expand_dims(self._of(self.shared_kernel, x), 1)
-        products = ops.matmul(x, ops.reshape(kernels, (x.shape[-1], (self.rank + 1) * self.units)))
-        products = ops.reshape(products, (-1, self.rank + 1, self.units))
-        scores = ops.matmul(known, self._of(self.scores, x))
-        scores = ops.concatenate([ops.ones_like(scores[:, :1]), scores], axis=1)  # the first is b2's
-        return ops.sum(ops.expand_dims(scores, 2) * products, axis=1)
+            shared = self._of(self.shared_kernel, x)
+            base, basis = base * shared, basis * ops.expand_dims(shared, 1)
+        products = ops.matmul(x, ops.reshape(basis, (x.shape[-1], self.rank * self.units)))
+        products = ops.reshape(products, (-1, self.rank, self.units))
+        scores = ops.expand_dims(ops.matmul(known, self._of(self.scores, x)), 2)
+        return ops.matmul(x, base) + ops.sum(scores * products, axis=1)
 
     @staticmethod
     def _of(weight, x):

@@ -1,37 +1,18 @@
 """Training: stops early, keeps the best weights, and a killed training ends like one that was not."""
 
-from contextlib import contextmanager
-
 import keras
 import numpy as np
 import pytest
 from conftest_models import SPEC, make_columns, small_classifier
+from conftest_training import LEARNING, SMALL, TRAIN, VALIDATION, fresh_model, killed_after, script
 
 from models import checkpoint, domain_classifier, trainer
-from models.architectures import base
 from models.architectures.base import create_model
 from models.columns import Columns
-from models.plugins.base import Plugin
 from models.pseudo import CONFIDENCE, PROBABILITIES
-from models.registry import Entry
-from models.settings import LearningSettings, ModelSettings
+from models.settings import ModelSettings
 from models.validation import Validation
 from pipeline.history import exported_epoch
-
-LEARNING = LearningSettings(batch_size=64, epochs=3, patience=3, learning_rate=0.01)
-
-
-SMALL = {
-    "shared_bottom": {"bottom_units": (8,), "tower_units": (4,)},
-    "dfei": {"units": (8, 4), "head_units": (4,)},
-    "ssctl": {"n_experts": 2, "expert_units": (8,), "gate_units": (4,), "tower_units": (4,)},
-}
-
-
-def fresh_model(architecture="shared_bottom", *plugins):
-    keras.utils.set_random_seed(0)
-    settings = ModelSettings(architecture=architecture, settings=SMALL[architecture], plugins=plugins)
-    return create_model(SPEC, settings, classifier=small_classifier() if architecture == "ssctl" else None)
 
 
 def pseudo_rows(rows=60):
@@ -44,48 +25,8 @@ def pseudo_rows(rows=60):
     return Columns(arrays, np.maximum(columns.offsets - columns.offsets[1], 0).clip(max=len(kept)))
 
 
-@pytest.fixture
-def place(tmp_path):
-    return tmp_path / "work", tmp_path / "logs"
-
-
-TRAIN, VALIDATION = make_columns(600), make_columns(300, seed=1)
-
-
 def without_time(history):
     return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_s")} for row in history]
-
-
-@contextmanager
-def killed_after(epoch):
-    """Kill a training as soon as this epoch, and no earlier one, is saved."""
-    save, saved = checkpoint.save, []
-
-    def save_then_die(state, folder):
-        save(state, folder)
-        saved.append(state.epoch)
-        if state.epoch == epoch:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(checkpoint, "save", save_then_die)
-        yield
-    assert saved == [*range(1, epoch + 1)]
-
-
-MEASURE = Validation.measure
-
-
-def script(monkeypatch, scores):
-    """Let the validation find these scores, one an epoch; return where the weights of each epoch will be."""
-    scores, kept = iter(scores), []
-
-    def scripted(self, steps):
-        kept.append(steps.weights())
-        return MEASURE(self, steps) | {"mean_domain_auc": next(scores)}
-
-    monkeypatch.setattr(Validation, "measure", scripted)
-    return kept
 
 
 def test_training_learns_logs_and_counts(place):
@@ -132,80 +73,6 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
     assert exported_epoch(history) == 2  # what the report takes for the best one
     for variable, best in zip(model.trainable_variables, kept[1], strict=True):
         np.testing.assert_array_equal(variable.numpy(), best)
-
-
-class LateWeights(Plugin):
-    """Halves the losses once half of the training is done, or when it would end."""
-
-    def __init__(self, settings, model, classifier=None):
-        super().__init__(settings, model, classifier)
-        self.on = model.add_weight(name="on", shape=(), initializer="zeros", trainable=False)
-        self.heard = []
-
-    def weigh(self, losses, inputs):
-        return losses * (1 - 0.5 * self.on)
-
-    def reached(self, share):
-        before, after = float(self.on.numpy()), float(share >= 0.5)
-        self.heard.append(share)
-        self.on.assign(max(before, after))
-        return after > before
-
-    def figures(self):
-        return {"late": float(self.on.numpy())}
-
-
-def test_d3_weighs_the_losses_of_the_second_half_and_says_so(place):
-    model = fresh_model("shared_bottom", "d3")
-    history = trainer.train(model, TRAIN, VALIDATION, LEARNING.model_copy(update={"epochs": 4}), *place)
-    assert [row["d3"]["weights_on"] for row in history] == [False, False, True, True]
-    for values in history[0]["d3"]["domains"].values():
-        assert 0.6 <= values["complexity"] <= 1.5 and 0.5 <= values["specificity"] <= 1.5
-        assert sum(values["attention"]) == pytest.approx(1, abs=1e-4)
-
-
-@pytest.mark.exhaustive
-def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_path, monkeypatch):
-    learning = LEARNING.model_copy(update={"epochs": 6, "patience": 2})
-    rows, scores = (TRAIN, VALIDATION, learning), [0.6, 0.5, 0.5, 0.55, 0.5]
-    script(monkeypatch, scores)
-    whole = trainer.train(fresh_model("shared_bottom", "d3"), *rows, tmp_path / "other", tmp_path / "logs2")
-    assert [row["d3"]["weights_on"] for row in whole] == [False, False, False, True, True]
-    script(monkeypatch, scores)
-    with killed_after(4):
-        trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
-    resumed = trainer.train(fresh_model("shared_bottom", "d3"), *rows, *place)
-    assert len(resumed) == 5  # and no other phase begins
-    assert resumed[-1]["d3"]["weights_on"] and resumed[-1]["loss"] == whole[-1]["loss"]
-
-
-@pytest.mark.parametrize(
-    ("patience", "scores", "on", "heard"),
-    [
-        # The second half of the epochs.
-        (9, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0]),
-        # From the best epoch on, when nothing gets better.
-        (1, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 1.0, 0, 0.25]),
-        # Both, where the second half made nothing better.
-        (
-            9,
-            [0.9, 0.5, 0.6, 0.6, *[0.5] * 4],
-            [0, 0, *[1] * 6],
-            [0, 0.25, 0.5, 0.75, 1.0, 0, 0.25, 0.5, 0.75],
-        ),
-    ],
-)
-def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, scores, on, heard):
-    script(monkeypatch, scores)
-    entry = Entry("late", LateWeights, "", "", ())
-    monkeypatch.setattr(base, "plugins_of", lambda architecture, model: [entry])
-    model = fresh_model()
-    [plugin] = model._plugins
-    learning = LEARNING.model_copy(update={"epochs": 4, "patience": patience})
-    history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
-    assert plugin.heard == heard
-    assert [row["late"] for row in history] == on
-    assert history[on.index(1)]["loss"] < 0.7 * history[0]["loss"]
 
 
 def test_rows_with_a_pseudo_domain_join_for_a_model_that_wants_them(place):

@@ -1,5 +1,6 @@
 """D3: division (Eq. 6-10), modelling (Eq. 11-14) and balance (Eq. 15-19), against NumPy."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -109,7 +110,7 @@ def test_low_rank_is_exact_for_a_generator_of_that_rank(gates):
     for layer in (low, exact):
         layer(IN, X, *gates)
     random_weights(low)
-    w_dfs2 = np.einsum("hr,ri,ro->hio", *(weight.numpy() for weight in (low.scores, low.left, low.right)))
+    w_dfs2 = np.einsum("hr,iro->hio", low.scores.numpy(), low.basis.numpy())
     exact.generator.assign(w_dfs2.reshape(8, 35))
     shared = {weight.name: weight for weight in low.weights}
     for weight in exact.weights:
@@ -117,6 +118,21 @@ def test_low_rank_is_exact_for_a_generator_of_that_rank(gates):
             weight.assign(shared[weight.name])
     np.testing.assert_allclose(low(IN, X, *gates), exact(IN, X, *gates), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(low(IN, X, *gates), transformed(low, w_dfs2, gates), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("gates", [(np.ones((500, 2), "float32"),), ()], ids=["fused", "specific"])
+def test_both_forms_draw_what_a_row_adds_on_the_same_scale(gates):
+    keras.utils.set_random_seed(4)
+    x, fields = (RNG.normal(size=shape).astype("float32") for shape in ((500, 30), (500, 8, 16)))
+    spread = []
+    for rank in (8, None):
+        layer = TransformationLayer(20, rank=rank, activation=None)
+        before = layer(x, fields, *gates)
+        layer.base.assign(0 * layer.base)
+        layer.bias_base.assign(0 * layer.bias_base)
+        assert not np.allclose(before, layer(x, fields, *gates))
+        spread.append(np.std(layer(x, fields, *gates)))
+    assert spread[0] == pytest.approx(spread[1], rel=0.2)
 
 
 @pytest.mark.parametrize("rank", [2, None])
