@@ -156,4 +156,5 @@ class D3(Plugin):
                 "attention": attention if self._replaces and known else None,
             }
         on = bool(self._balance.on.numpy())
-        return {"d3": {"domains": domains, "fields": self._fields, "weights_on": on}}
+        n_domains = len(self.model.spec.domains)
+        return {"d3": {"domains": domains, "n_domains": n_domains, "fields": self._fields, "weights_on": on}}

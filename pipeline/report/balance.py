@@ -32,7 +32,7 @@ def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
     return {
         "epoch": exported,
         "begin": begin,
-        "domains": len(last["domains"]),
+        "domains": last["n_domains"],
         "shown": min(len(seen), MOST),
         "even": 1 / len(last["fields"]),
         "attention": Markup(attention(dict(list(seen.items())[:MOST]), last["fields"])) if seen else "",

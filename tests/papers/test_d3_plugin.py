@@ -169,7 +169,8 @@ def test_of_very_many_domains_the_first_have_figures(monkeypatch):
     model, inputs = built("mmoe"), rows()
     model(inputs)
     model.weigh(np.ones(9, "float32"), inputs)
-    assert list(model.figures()["d3"]["domains"]) == ["news"]
+    said = model.figures()["d3"]
+    assert (list(said["domains"]), said["n_domains"]) == (["news"], 2)
 
 
 def test_the_own_part_that_dfei_reads_in_adi_is_the_whole_generated_layer():

@@ -11,8 +11,9 @@ def domain(complexity=1.0, specificity=1.0, attention=(0.7, 0.3)):
     return {"complexity": complexity, "specificity": specificity, "attention": attention and list(attention)}
 
 
-def epoch(number, auc, on=False, **domains):
-    told = {"domains": domains, "fields": ["user", "channel"], "weights_on": on}
+def epoch(number, auc, on=False, n_domains=None, **domains):
+    told = {"domains": domains, "n_domains": n_domains or len(domains)}
+    told |= {"fields": ["user", "channel"], "weights_on": on}
     return {"epoch": number, "loss": 0.5, "mean_domain_auc": auc, "d3": told}
 
 
@@ -67,6 +68,11 @@ def test_a_domain_never_seen_has_no_row_and_no_line():
     found = section(history)
     assert (found["shown"], found["domains"], found["begin"]) == (1, 2, None)
     assert "unseen" not in found["attention"] and '"name":"unseen"' not in found["weights"][0]
+
+
+def test_of_very_many_domains_the_page_says_how_many_it_shows(tmp_path):
+    page = page_of([epoch(1, 0.6, n_domains=12000, a=domain(), b=domain())], tmp_path)
+    assert "2 of 12,000 domains." in page
 
 
 def test_star_has_a_gate_but_no_attention(tmp_path):
