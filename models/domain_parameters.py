@@ -110,11 +110,13 @@ class DomainParameters:
 
     def _load_one(self, domain, anchor):
         specific = self.model.domain_parameters
+        specific.acting.assign(domain)
         for variable, start, own in zip(specific.of, anchor, specific.differences(domain), strict=True):
             variable.assign(start + own)
 
     def _store_one(self, domain, rate, anchor, state):
         specific, after = self.model.domain_parameters, []
+        specific.acting.assign(MISSING)
         for variable, start, own in zip(specific.of, anchor, specific.differences(domain), strict=True):
             after.append(own + rate * (variable.value - start - own))
             variable.assign(start)
@@ -135,7 +137,9 @@ def embeddings_of(model) -> list[FieldEmbedding]:
 
 def is_domain_specific(model, variable: keras.Variable) -> bool:
     """Return whether an architecture gives each domain its own row of a variable."""
-    tables = [layer.table for layer in embeddings_of(model)]
+    embeddings = embeddings_of(model)
+    tables = [layer.table for layer in embeddings]
+    tables += [layer.specific.table for layer in embeddings if layer.specific.pairs]
     return getattr(variable, "moves_by_row", False) and not any(variable is table for table in tables)
 
 

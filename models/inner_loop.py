@@ -15,7 +15,8 @@ class InnerLoop(Settings):
 
     Attributes:
         inner_passes: share of each domain's rows that an inner loop goes through; with 1, as in the paper,
-            there is one outer step per epoch, with 0.1 there are ten.
+            there is one outer step per epoch, with 0.1 there are ten. The nearest whole number of outer
+            steps is taken: 0.3 is a third, 0.7 is 1.
         inner_steps: instead, a fixed number of batches of each domain per inner loop.
     """
 

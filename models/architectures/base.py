@@ -8,7 +8,7 @@ from keras import ops
 from models.backend.by_domain import by_domain
 from models.features import FeatureSpec
 from models.layers.embedding import FieldEmbedding
-from models.layers.specific import SpecificParameters
+from models.layers.specific import MISSING, SpecificParameters
 from models.registry import find, own_settings, plugins_of
 from models.settings import ModelSettings
 from schema.base import Settings
@@ -158,6 +158,9 @@ class MultiDomainModel(keras.Model):
         domain = ops.where(known, domain, self.spec.n_domains)
         if training and self._hidden_share:
             hidden = keras.random.uniform(ops.shape(domain), seed=self._hide) < self._hidden_share
+            acting = self.domain_parameters.acting
+            if acting is not None:  # a domain that trains by itself moves nothing of the unknown domain's
+                hidden = ops.logical_and(hidden, acting.value == MISSING)
             domain = ops.where(hidden, self.spec.n_domains, domain)
         inputs = {**inputs, self.spec.domain: domain}
         if training or not self.domain_parameters.of:  # in training they are swapped in

@@ -7,7 +7,13 @@ from keras import ops
 from models.backend.base import store
 from models.backend.rows import by_domain, move_by_row, take_rows, write_rows
 
-MISSING = -1  # of `SparseRows.acting`: each row's own domain acts
+MISSING = -1  # of `acting`: each row's own domain acts
+
+
+def add_acting(layer: keras.layers.Layer) -> keras.Variable:
+    """Add the weight to a layer that says which domain's parameters act on all rows."""
+    nobody = keras.initializers.Constant(MISSING)
+    return layer.add_weight(name="acting", shape=(), dtype="int32", initializer=nobody, trainable=False)
 
 
 class SpecificParameters(keras.layers.Layer):
@@ -18,10 +24,14 @@ class SpecificParameters(keras.layers.Layer):
     factors of a given rank. All start at zero, so that a domain without training has the shared parameters.
 
     The layer is part of every model and empty until a learning method asks for it.
+
+    Attributes:
+        acting: the domain whose parameters all rows have at the moment, a scalar, or `MISSING`.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
+        self.acting: keras.Variable | None = None
         self.of: list[keras.Variable] = []
         self.stacks: list[list[keras.Variable]] = []  # per variable: of differences, or two of factors
         self.built = True
@@ -35,6 +45,7 @@ class SpecificParameters(keras.layers.Layer):
             rank: of the factors that a matrix is kept in; 0 keeps it whole.
         """
         self.of = list(variables)
+        self.acting = add_acting(self)
         self.n_domains = n_domains
         self.rank = rank
         for i, variable in enumerate(self.of):
@@ -99,7 +110,6 @@ class SparseRows(keras.layers.Layer):
             )
         self.n_rows, self.pairs = n_rows, len(row)
         keys = domain.astype("int64") * n_rows + row
-        constant = keras.initializers.Constant
         self.keys = store(
             self.add_weight(
                 name="keys",
@@ -109,9 +119,7 @@ class SparseRows(keras.layers.Layer):
                 trainable=False,
             )
         )
-        self.acting = self.add_weight(
-            name="acting", shape=(), dtype="int32", initializer=constant(MISSING), trainable=False
-        )
+        self.acting = add_acting(self)
         self.table = self.add_weight(name="table", shape=(self.pairs + 1, dim), initializer="zeros")
         move_by_row(self.table)
         self.offsets = np.searchsorted(domain, np.arange(n_domains + 1))  # where each domain's rows begin

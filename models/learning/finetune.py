@@ -15,8 +15,9 @@ class Finetune(LearningMethod):
     In phase 2, every epoch trains each domain's own parameters on its rows, from the best shared ones, which
     stay; the epoch with the best mean over the domains is kept.
 
-    Optimizer state: kept in phase 1. In phase 2 the slots of the specific parameters are set to zero before
-    each domain, so that no domain is moved by the momentum of another.
+    Optimizer state: kept in phase 1. In phase 2 the count of steps, and the slots of all that a domain moves,
+    are set to zero before each domain's part of an epoch: no domain is moved by the momentum of another, and
+    bias correction fits the slots. No row is hidden from its domain then: what the unknown domain has stays.
     """
 
     Settings = SpecificSettings
@@ -38,7 +39,10 @@ class Finetune(LearningMethod):
     def tune(self, epoch: int):
         """Go once through the rows of every domain with its own parameters."""
         self.parameters.begin(keep_state=False)
-        moved = [*self.parameters.moved, *self.parameters.by_row]
+        by_row = [*(table.table for table in self.parameters.tables), *self.parameters.by_row]
+        moved = [*self.parameters.dense, *by_row]
+        if not self.outer:
+            self.steps.optimizer.reset(by_row)  # at once: each domain moves rows of its own there
         for done, domain in enumerate(self.targets(), start=1):
             if done > self.outer and domain not in self.skipped:
                 rows = self.generator(epoch, domain).permutation(self.own_rows(domain))

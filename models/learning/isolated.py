@@ -16,14 +16,22 @@ class Isolated(Finetune):
     The unknown domain, which answers for domains never seen, is trained on rows drawn from all domains, as
     many as an average domain has. One stopping rule holds for all domains: the mean over the domains.
 
-    Optimizer state: that of an embedding is each domain's own; the slots of the other parameters are set to
-    zero before each domain.
+    Optimizer state: as in phase 2 of `Finetune`.
     """
 
     class Settings(SpecificSettings):
         """See `SpecificSettings`."""
 
         embeddings: Literal["shared", "sparse"] = "sparse"
+
+    @classmethod
+    def check_model(cls, model):
+        """Check that no domains share weights in a group."""
+        if model.domain_groups:
+            raise ValueError(
+                "isolated trains every domain by itself, but model.domain_groups lets domains share weights: "
+                "leave one of them out."
+            )
 
     def prepare(self, model):
         """Add the specific parameters to the model."""

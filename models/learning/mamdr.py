@@ -19,7 +19,9 @@ class Mamdr(DomainNegotiation):
     Where the paper is silent: Domain Negotiation sees theta_S alone, so that theta_S is a model by itself,
     which answers for domains never seen; theta_i begins at zero; running means and the like are those of the
     shared model, which Domain Regularization leaves as they were. What the architecture gives each domain
-    already, such as towers, moves in Domain Negotiation only.
+    already, such as towers, moves in Domain Negotiation only. With `inner_passes` below 1 an epoch has
+    several outer steps of Domain Negotiation and then one Domain Regularization of each domain, whose inner
+    loops go through that share of the rows.
 
     Optimizer state: one Adam for both phases; its slots are kept across domains and phases, as the public
     code does. The outer steps (beta, gamma) have none.
@@ -69,8 +71,10 @@ class Mamdr(DomainNegotiation):
     def regularize(self, i: int, epoch: int):
         """Update theta_i by Domain Regularization (Algorithm 2)."""
         random, domains = self.generator(epoch, self.rounds(), i), self.domains()
-        drawn = random.choice(len(domains), min(self.settings.k + 1, len(domains)), replace=False)
-        others = [domains[d] for d in drawn if domains[d] != i][: self.settings.k]
+        left_out = {i, *self.skipped}
+        count = min(self.settings.k + len(left_out), len(domains))
+        drawn = (domains[d] for d in random.choice(len(domains), count, replace=False))
+        others = [d for d in drawn if d not in left_out][: self.settings.k]
         for j in others:
             if i in self.skipped:
                 return

@@ -110,13 +110,16 @@ def learning(
         "joint,dn,mamdr"
     ),
     samples: Annotated[str, typer.Option(help="Values of k, for mamdr.")] = "1,3",
-    repeat: Annotated[int, typer.Option(help="Epochs of each; medians are shown.", min=1)] = 3,
+    repeat: Annotated[int, typer.Option(help="Epochs of each; medians are shown.", min=1)] = 5,
     data: Data = None,
     out: Work = WORK,
     docs: Docs = None,
     as_json: Json = None,
 ) -> None:
-    """Compare what an epoch of each learning method costs, and where its time goes."""
+    """Compare what an epoch of each learning method costs, and where its time goes.
+
+    Inner loops go through all rows of a domain, whatever `inner_passes` the suite has.
+    """
     from pipeline.bench.learning import markdown, run
     from pipeline.bench.quality import learning_settings, model_settings
 
@@ -125,9 +128,10 @@ def learning(
     for method in listed(methods) or []:
         settings = learning_settings(method, described, config, 0)
         for k in (listed(samples) or []) if method == "mamdr" else [None]:
-            own = {"k": int(k)} if k else {}
+            own = settings.settings | ({"k": int(k)} if k else {})
+            own.pop("inner_passes", None)  # all rows, as in the papers: the work that the ratios are about
             label = f"{method}, k = {k}" if k else method
-            chosen[label] = settings.model_copy(update={"settings": {**settings.settings, **own}})
+            chosen[label] = settings.model_copy(update={"settings": own})
     with console.status("measures") as status:
         figures = run(prepared, model_settings(model, described, config), chosen, repeat, status.update)
     text = markdown(figures, f"Cost of learning methods on {suite}, {model}", command_line())

@@ -81,8 +81,8 @@ def run(
         repeat: epochs of each, after one that compiles. say: told what is measured.
 
     Returns:
-        For each label, medians: `learning`, `seconds` per epoch, `ratio` to the reference, and the shares of
-        the time `compiled`, `feeding` and `python`.
+        For each label, medians: `learning`, `seconds` per epoch, `ratio` to the reference, turn by turn, with
+        the `least` and the `most`, and the shares of the time `compiled`, `feeding` and `python`.
     """
     measured = {}
     for label, learning in learnings.items():
@@ -96,17 +96,14 @@ def run(
             say(f"{label}: epoch {turn + 1} of {repeat}")
             epochs[label].append(one.epoch())
     reference = epochs[next(iter(epochs))]
-    return [
-        {
-            "learning": label,
-            "seconds": round(median(e["seconds"] for e in own), 3),
-            "ratio": round(
-                median(a["seconds"] / b["seconds"] for a, b in zip(own, reference, strict=True)), 2
-            ),
-            **{kind: round(median(e[kind] for e in own), 3) for kind in ("compiled", "feeding", "python")},
-        }
-        for label, own in epochs.items()
-    ]
+    figures = []
+    for label, own in epochs.items():
+        ratios = [one["seconds"] / other["seconds"] for one, other in zip(own, reference, strict=True)]
+        ratio = {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
+        ratio = {name: round(value, 2) for name, value in ratio.items()}
+        middle = {name: round(median(epoch[name] for epoch in own), 3) for name in own[0]}
+        figures.append({"learning": label, "seconds": middle.pop("seconds"), **ratio, **middle})
+    return figures
 
 
 def run_domains(

@@ -16,8 +16,8 @@ from models.backend.base import NonFiniteLossError
 from models.batches import CHUNK_STEPS, domain_batches, packed
 from models.columns import Columns
 from models.learning.maml import halves
-from models.registry import names
-from models.settings import LearningSettings
+from models.registry import check, names
+from models.settings import LearningSettings, ModelSettings
 from models.validation import predict
 from pipeline.watch import note
 
@@ -261,15 +261,48 @@ def test_mldg_keeps_a_domain_on_each_side_whatever_the_share():
     assert len(train) == len(test) == 20
 
 
-def test_a_domain_begins_at_the_learning_rate_whatever_was_trained_before():
-    method = method_of("finetune")
-    epochs(method, 1)
-    parameters, optimizer = method.parameters, method.steps.optimizer
-    before = [variable.numpy() for variable in parameters.dense]
-    optimizer.reset(parameters.dense)
-    method.steps.train(COLUMNS.take(np.arange(64), 1), parameters.dense)
-    for variable, start in zip(parameters.dense, before, strict=True):
-        assert np.abs(variable.numpy() - start).max() <= 0.02 * 1.001
+@pytest.mark.parametrize("name", ["finetune", "isolated"])
+def test_what_only_one_domain_moves_begins_every_epoch_with_empty_slots_too(name):
+    few = with_rows({0: 40, 1: 40, 2: 40})  # a step each
+    method = method_of(name, few, "shared_bottom", embeddings="sparse")
+    epochs(method, 2)  # for `finetune` a joint one first
+    own = [*method.parameters.by_row, method.model.embedding.specific.table]
+    before = [variable.numpy() for variable in own]
+    list(method.epoch(2))
+    for variable, start in zip(own, before, strict=True):
+        ways = np.abs(variable.numpy() - start)
+        assert np.median(ways[ways > 0]) == pytest.approx(0.02, rel=0.01), variable.path  # Adam's first step
+
+
+@pytest.mark.parametrize("name", ["finetune", "isolated"])
+def test_a_domain_that_trains_by_itself_moves_nothing_of_the_unknown_one_s(name):
+    method = method_of(name, architecture="shared_bottom")  # which hides one domain in 20
+    unknown = method.model.spec.n_domains
+    if name == "finetune":
+        epochs(method, 1)
+    before = [variable.numpy() for variable in method.parameters.by_row]
+    for trained in method.epoch(1):
+        if trained.outer and method.outer == unknown:
+            break  # in `isolated`, the unknown domain is next
+    for variable, start in zip(method.parameters.by_row, before, strict=True):
+        moved = np.any(variable.numpy() != start, axis=tuple(range(1, start.ndim)))
+        assert moved.tolist() == [True] * unknown + [False], variable.path
+
+
+def test_isolated_domains_share_no_weights_in_groups():
+    with pytest.raises(ValueError, match=r"isolated trains every domain by itself, but model\.domain_groups"):
+        check(ModelSettings(architecture="mlp", domain_groups=2), settings("isolated"), has_classifier=False)
+
+
+def test_a_skipped_domain_is_not_sampled():
+    method = method_of("mamdr", k=2)
+    method.skipped = {1}
+    sampled = []
+    method.inner_batches = lambda d, *_: sampled.append(d) or domain_batches(d, np.arange(0), 64)
+    for i in (0, 2):
+        method.parameters.begin(keep_state=True)
+        list(method.regularize(i, 0))
+    assert sampled == [2, 0, 0, 2]
 
 
 JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from models.architectures.base import MultiDomainModel, example_inputs
+from models.backend.optimizer import RowAdam
 from models.columns import Columns
 from models.features import FeatureSpec, InputField
 from models.registry import find, own_settings
@@ -32,12 +33,42 @@ class Linear(MultiDomainModel):
         return ops.square(outputs - labels) / 2 if self.squared else super().row_losses(labels, outputs)
 
 
-def make(
-    method: str, rows=(12, 20), squared=True, seed=3, order_seed=0, conflict=False, optimizer=None, **own
-):
+class Descent:
+    """Plain gradient descent, as a reference."""
+
+    def __init__(self, rate=RATE):
+        self.rate = rate
+
+    def step(self, w, gradient):
+        """Return the weights after a step."""
+        return w - self.rate * gradient
+
+    def of_keras(self):
+        """Return the same for Keras."""
+        return keras.optimizers.SGD(self.rate)
+
+
+class Adam(Descent):
+    """Adam, whose slots and count of steps are its own from the first to the last step."""
+
+    m, v, t = 0.0, 0.0, 0
+
+    def step(self, w, gradient):
+        """Return the weights after a step."""
+        self.t += 1
+        self.m, self.v = 0.9 * self.m + 0.1 * gradient, 0.999 * self.v + 0.001 * gradient**2
+        m, v = self.m / (1 - 0.9**self.t), self.v / (1 - 0.999**self.t)
+        return w - self.rate * m / (np.sqrt(v) + 1e-7)
+
+    def of_keras(self):
+        """Return the same for Keras."""
+        return RowAdam(self.rate)
+
+
+def make(method: str, rows=(12, 20), squared=True, seed=3, order_seed=0, descent=None, **own):
     """Return a learning method on a linear model, its data by domain, and the weights it begins with.
 
-    Each domain wants weights of its own; with `conflict`, the second nearly the opposite of the first, and
+    Each domain wants weights of its own; with the log loss, the second nearly the opposite of the first, and
     the first has the larger numbers.
     """
     rng = np.random.default_rng(seed)
@@ -52,15 +83,15 @@ def make(
     domain = np.repeat(np.arange(len(rows)), rows).astype("int32")
     x = rng.normal(size=(len(domain), WIDTH)).astype("float32")
     wanted = rng.normal(size=(len(rows), WIDTH)).astype("float32")
-    if conflict:
+    if not squared:
         wanted[1] = 0.3 * wanted[1] - wanted[0]
-        x *= np.array([3.0, 0.7], "float32")[domain][:, None]
+        x *= np.array([3.0, 0.7, 1.0], "float32")[domain][:, None]
     y = (x @ wanted.T)[np.arange(len(domain)), domain]
     label = y if squared else (y > 0).astype("float32")
     arrays = {f"x{i}": x[:, i] for i in range(WIDTH)} | {"domain": domain, "label": label.astype("float32")}
     columns = Columns(arrays, np.searchsorted(domain, np.arange(len(rows) + 2)))
     entry = find("learning", method)
-    optimizer = optimizer or keras.optimizers.SGD(RATE)
+    optimizer = (descent or Descent()).of_keras()
     built = entry.cls(own_settings(entry, own), model, optimizer, 32, order_seed, columns)
     data = [(x[domain == d], label[domain == d]) for d in range(len(rows))]
     return built, data, start.astype(float)
@@ -78,9 +109,10 @@ def gradient(w, data, squared=True) -> np.ndarray:
     return x.T @ ((out if squared else 1 / (1 + np.exp(-out))) - y) / len(y)
 
 
-def hessian(data) -> np.ndarray:
-    """Return the Hessian of the mean squared loss of one domain."""
-    return data[0].T @ data[0] / len(data[0])
+def hessian(w, data, squared=True) -> np.ndarray:
+    """Return the Hessian of the mean loss of one domain."""
+    x, p = data[0], 1 / (1 + np.exp(-data[0] @ w))
+    return (x if squared else x * (p * (1 - p))[:, None]).T @ x / len(x)
 
 
 def run(method, epoch: int = 0) -> list:
