@@ -33,7 +33,8 @@ class BadDomains:
     def find_bad(self, rows: np.ndarray) -> bool:
         """Skip the domains whose loss on some rows is not finite; return whether there are any.
 
-        Halves the domains until each bad one is found; the state is as before.
+        Halves the domains until each bad one is found; the state is as before. If there is none, a warning
+        says what is lost.
         """
         state = [(v, keras.ops.copy(v)) for v in self.steps.other if not is_stored(v)]
         domain_of = self.columns.domain_of(rows)
@@ -51,6 +52,13 @@ class BadDomains:
         for variable, value in state:
             variable.assign(value)
         self.skip(bad)
+        if not bad:
+            warnings.warn(
+                "the loss of a batch became NaN or infinite, though that of no domain's rows in it is: its "
+                f"{len(rows)} rows are left out of this epoch. Look for extreme numeric values.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return bool(bad)
 
     def finite_mean(self, losses: np.ndarray, domains: np.ndarray) -> float:

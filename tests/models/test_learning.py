@@ -114,6 +114,21 @@ def test_a_bad_domain_costs_no_other_a_step(name, value):
     assert all(np.isfinite(v.numpy()).all() for v in method.steps._variables)
 
 
+def test_a_bad_batch_without_a_bad_domain_is_said():
+    method = method_of("joint")
+    train = method.steps.train
+
+    def second_is_bad(*given):
+        losses = np.array(train(*given))
+        losses[1:2] = np.nan  # of a chunk of several
+        return losses
+
+    method.steps.train = second_is_bad
+    with pytest.warns(RuntimeWarning, match="its 64 rows are left out of this epoch"):
+        done = list(method.epoch(0))
+    assert sum(trained.rows for trained in done) == 600 - 64 and not method.skipped
+
+
 def test_more_domains_sampled_than_there_are_is_said():
     with pytest.warns(RuntimeWarning, match="k is 7, but a domain has only 2 others"):
         method = method_of("mamdr", k=7)
