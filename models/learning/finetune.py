@@ -39,10 +39,9 @@ class Finetune(LearningMethod):
     def tune(self, epoch: int):
         """Go once through the rows of every domain with its own parameters."""
         self.parameters.begin(keep_state=False)
-        by_row = [*(table.table for table in self.parameters.tables), *self.parameters.by_row]
-        moved = [*self.parameters.dense, *by_row]
+        moved = [*self.parameters.moved, *self.parameters.by_row]
         if not self.outer:
-            self.steps.optimizer.reset(by_row)  # at once: each domain moves rows of its own there
+            self.steps.optimizer.reset(moved)  # for all domains at once, where each moves rows of its own
         for done, domain in enumerate(self.targets(), start=1):
             if done > self.outer and domain not in self.skipped:
                 rows = self.generator(epoch, domain).permutation(self.own_rows(domain))
