@@ -116,12 +116,13 @@ def test_variants_of_a_plug_in_are_cells_apart(bench):
 
 
 def test_both_forms_of_generated_weights_are_measured_in_turn():
-    exact, low = found = weights.run(fields=3, dim=2, hidden=2, batch_size=8, repeat=2, say=lambda text: None)
+    shape = {"fields": 4, "dim": 2, "hidden": 4, "batch_size": 8}  # H is wider than the rank
+    exact, low = found = weights.run(**shape, repeat=2, say=lambda text: None)
     assert (exact["form"], exact["ratio"], exact["layer_ratio"]) == ("exact", 1.0, 1.0)
     assert low["form"] == "low rank" and min(low["layer_samples_per_s"], low["layer_ratio"]) > 0
     assert exact["parameters"] > low["parameters"]
     assert min(exact["samples_per_s"], low["samples_per_s"], low["ratio"]) > 0
-    text = weights.markdown(found, 3, 2, 2, 8, "mdr bench weights")
+    text = weights.markdown(found, *shape.values(), "mdr bench weights")
     assert f"| low rank | {low['parameters']:,} |" in text and "`mdr bench weights`" in text
 
 
