@@ -1,8 +1,7 @@
 """What an epoch of a learning method costs, and where its time goes."""
 
-import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -30,7 +29,6 @@ class Measured:
         from models.domain_classifier import untrained
         from models.trainer import create_method
 
-        self.rows = columns.rows
         built = create_model(spec, model, learning.embedding_l2, untrained(spec))
         self._method = create_method(built, columns, learning, augmented)
         self._seconds = {"compiled": 0.0, "feeding": 0.0}
@@ -41,18 +39,25 @@ class Measured:
             self._put_clock(parameters, name, "compiled")
         self._put_clock(self._method.columns, "take", "feeding")
         self._epoch = 0
-        self.figures: list[dict] = []
 
     def epoch(self) -> dict:
-        """Train one epoch; return its `seconds` and the shares `compiled`, `feeding`, `python` of them."""
+        """Train one epoch.
+
+        Returns:
+            Its `seconds`, the shares `compiled`, `feeding`, `python` of them, and `trained`: the rows it went
+            through, a row as often as it did.
+        """
         self._seconds.update(compiled=0.0, feeding=0.0)
         started = time.perf_counter()
-        for _ in self._method.epoch(self._epoch):
-            pass
+        trained = sum(done.rows for done in self._method.epoch(self._epoch))
         seconds = time.perf_counter() - started
         self._epoch += 1
         shares = {kind: value / seconds for kind, value in self._seconds.items()}
-        return {"seconds": seconds, **shares, "python": 1 - sum(shares.values())}
+        return {"seconds": seconds, **shares, "python": 1 - sum(shares.values()), "trained": trained}
+
+    def hold(self, copies: int) -> None:
+        """Keep copies of the whole state, as a training does."""
+        self._held = [self._method.steps.snapshot() for _ in range(copies)]
 
     def _put_clock(self, owner, name: str, kind: str) -> None:
         call = getattr(owner, name)
@@ -82,7 +87,8 @@ def run(
 
     Returns:
         For each label, medians: `learning`, `seconds` per epoch, `ratio` to the reference, turn by turn, with
-        the `least` and the `most`, and the shares of the time `compiled`, `feeding` and `python`.
+        the `least` and the `most`, `per_row` (the same ratio of the seconds per row trained on), and the
+        other figures of `Measured.epoch`.
     """
     measured = {}
     for label, learning in learnings.items():
@@ -95,14 +101,19 @@ def run(
         for label, one in measured.items():
             say(f"{label}: epoch {turn + 1} of {repeat}")
             epochs[label].append(one.epoch())
-    reference = epochs[next(iter(epochs))]
+    by_name = {
+        label: {name: np.array([epoch[name] for epoch in own]) for name in own[0]}
+        for label, own in epochs.items()
+    }
+    reference = next(iter(by_name.values()))
     figures = []
-    for label, own in epochs.items():
-        ratios = [one["seconds"] / other["seconds"] for one, other in zip(own, reference, strict=True)]
-        ratio = {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
-        ratio = {name: round(value, 2) for name, value in ratio.items()}
-        middle = {name: round(median(epoch[name] for epoch in own), 3) for name in own[0]}
-        figures.append({"learning": label, "seconds": middle.pop("seconds"), **ratio, **middle})
+    for label, own in by_name.items():
+        ratio, rows = (own[name] / reference[name] for name in ("seconds", "trained"))
+        ratios = {"ratio": np.median(ratio), "least": min(ratio), "most": max(ratio)}
+        ratios |= {"per_row": np.median(ratio / rows)}
+        middle = {name: round(float(np.median(values)), 3) for name, values in own.items()}
+        first = {"learning": label, "trained": round(middle.pop("trained")), "seconds": middle.pop("seconds")}
+        figures.append(first | {name: round(float(value), 2) for name, value in ratios.items()} | middle)
     return figures
 
 
@@ -112,8 +123,9 @@ def run_domains(
     """Measure an epoch at each number of domains, with so many rows per domain, each in a process of its own.
 
     Returns:
-        For each count: `model`, `learning`, `domains`, `rows`, `seconds` per epoch, the shares of `Measured`,
-        `peak_mb` (MiB) and `parameters`, those stored for each domain included.
+        For each count: `model`, `learning`, `domains`, `rows`, the figures of `Measured.epoch`, `peak_mb`
+        (MiB, with the two copies of the state that a training holds: its last epoch's and its best one's) and
+        `parameters`, those stored for each domain included.
     """
     figures = []
     for count in counts:
@@ -138,6 +150,7 @@ def measure_domains(model: str, method: str, count: int, batch_size: int) -> dic
     learning = LearningSettings(method=method, batch_size=batch_size)
     measured = Measured(spec, columns, ModelSettings(architecture=model), learning)
     measured.epoch()
+    measured.hold(2)
     epoch = measured.epoch()
     weights = measured._method.model.weights
     return {
@@ -148,11 +161,6 @@ def measure_domains(model: str, method: str, count: int, batch_size: int) -> dic
     }
 
 
-def median(values: Iterable[float]) -> float:
-    """Return the median."""
-    return statistics.median(values)
-
-
 def markdown(figures: list[dict], title: str, command: str) -> str:
     """Return the figures of `run` or `run_domains` as a section of a Markdown page."""
     names = list(figures[0])
@@ -160,7 +168,8 @@ def markdown(figures: list[dict], title: str, command: str) -> str:
         f"## {title}",
         "",
         "Seconds per epoch, after one that compiles; compiled, feeding and python are shares of them: inside"
-        " compiled calls, gathering rows, and all else.",
+        " compiled calls, gathering rows, and all else. Trained are the rows that the epoch went through,"
+        " each as often as it did.",
         "",
         "| " + " | ".join(name.replace("_", " ") for name in names) + " |",
         "|---" * len(names) + "|",

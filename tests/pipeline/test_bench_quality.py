@@ -148,11 +148,14 @@ def test_made_rows_are_prepared_beside_the_splits_and_trained_on_when_asked(benc
 def test_what_an_epoch_of_a_method_costs_is_compared_in_turn(bench):
     _, (store, _) = bench
     prepared = Prepared(next(store.folder.parent.rglob("columns-*")))
-    settings = [LearningSettings(method=method, batch_size=512) for method in ("joint", "dn")]
+    settings = [LearningSettings(method=method, batch_size=512) for method in ("joint", "dn", "mamdr")]
     chosen = {one.method: one for one in settings}
-    joint, dn = learning.run(prepared, ModelSettings(architecture="mlp"), chosen, 2, lambda text: None)
+    joint, dn, mamdr = learning.run(prepared, ModelSettings(architecture="mlp"), chosen, 2, lambda text: None)
     assert (joint["learning"], joint["ratio"], dn["learning"]) == ("joint", 1.0, "dn")
     assert 0.2 < dn["least"] <= dn["ratio"] <= dn["most"]
+    rows = prepared.load()[1]["train"].rows
+    assert joint["trained"] == dn["trained"] == rows < mamdr["trained"]
+    assert mamdr["per_row"] < mamdr["ratio"]  # most of what it costs are the rows that it goes through
     for row in (joint, dn):
         assert row["compiled"] + row["feeding"] + row["python"] == pytest.approx(1, abs=0.01)
     assert "| dn |" in learning.markdown([joint, dn], "Cost", "mdr bench learning")
@@ -186,6 +189,7 @@ def test_an_epoch_by_number_of_domains_is_measured_with_its_memory():
     few, more = (learning.measure_domains("mlp", "mamdr", count, 256) for count in (3, 12))
     assert (few["domains"], few["rows"], more["domains"], more["rows"]) == (3, 300, 12, 1200)
     assert more["parameters"] > few["parameters"] and more["peak_mb"] > 100
+    assert few["trained"] > few["rows"] and more["trained"] > more["rows"]
     assert 0 < few["python"] < 1
 
 
