@@ -35,6 +35,10 @@ class TrainingState:
     partial: tuple[int, float, float] | None = None
     history: list[dict] = field(default_factory=list)
 
+    def share(self, epochs: int, part: float = 0.0) -> float:
+        """Return how much of so many epochs, and a part of one, is done; 1 from the end of the first on."""
+        return 1.0 if self.told_of_end else (self.phase_epochs + part) / epochs
+
 
 PLAIN = ("best_score", "stale", "epoch", "phase_epochs", "told_of_end", "partial", "history")
 

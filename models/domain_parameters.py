@@ -66,9 +66,7 @@ class DomainParameters:
             for layer in embeddings_of(model):
                 set_up_rows(layer, self.n_domains, rows_of)
                 self.tables.append(layer.specific)
-        # A group's weights are no domain's own.
-        own = [v for v in model.trainable_variables if is_domain_specific(model, v)]
-        self.by_row = own if model.domain_group is None else []
+        self.by_row = [v for v in model.trainable_variables if is_domain_specific(model, v)]
         self.moved = [*chosen, *(table.table for table in self.tables)]
 
     def bind(self, steps) -> None:
@@ -136,7 +134,9 @@ def embeddings_of(model) -> list[FieldEmbedding]:
 
 
 def is_domain_specific(model, variable: keras.Variable) -> bool:
-    """Return whether an architecture gives each domain its own row of a variable."""
+    """Return whether an architecture gives each domain, not a group of them, its own row of a variable."""
+    if model.domain_group is not None:
+        return False
     embeddings = embeddings_of(model)
     tables = [layer.table for layer in embeddings]
     tables += [layer.specific.table for layer in embeddings if layer.specific.pairs]

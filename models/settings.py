@@ -40,7 +40,7 @@ class LearningSettings(Settings):
     Attributes:
         method: a learning method of the registry. settings: the method's own settings.
         learning_rate: of Adam. embedding_l2: L2 penalty on the embeddings of the rows in a batch.
-        batch_size: rows per step. epochs: passes over the training split at most.
+        batch_size: rows per step. epochs: of each phase of the training, at most.
         patience: epochs without a better mean domain AUC of the validation split before training stops.
         min_domain_rows: validation domains with fewer rows are left out of that mean.
         train_on_augmented: whether the augmented rows, if the config makes any, join the training rows.

@@ -128,8 +128,7 @@ def train(
         method.load_state(state.method)
     writer = tf.summary.create_file_writer(str(logs))
     while _goes_on(learning, state) or _next_phase(method, state):
-        model.reached(state.phase_epochs / learning.epochs)
-        measured = _epoch(method, state, work) | validation.measure(steps)
+        measured = _epoch(method, state, learning.epochs, work) | validation.measure(steps)
         measured |= method.figures() | model.figures()
         measured["domains_left_out"] = validation.left_out
         measured["domains_skipped"] = [method.name_of(domain) for domain in sorted(method.skipped)]
@@ -198,11 +197,14 @@ def _save(method: LearningMethod, state: TrainingState, work: Path) -> None:
     checkpoint.save(state, work)
 
 
-def _epoch(method: LearningMethod, state: TrainingState, work: Path) -> dict:
+def _epoch(method: LearningMethod, state: TrainingState, epochs: int, work: Path) -> dict:
     """Train one epoch, or the rest of it, and return its figures, reporting progress on the way."""
     started = reported = saved = time.monotonic()
     save_took = 0.0
     steps_in_all = method.steps_per_epoch()
+    if not state.partial:
+        method.model.epoch_begins()
+        method.model.reached(state.share(epochs))
     rows, loss_sum, seconds_before = state.partial or (0, 0.0, 0.0)
     for trained in method.epoch(state.epoch):
         now = time.monotonic()
@@ -210,6 +212,9 @@ def _epoch(method: LearningMethod, state: TrainingState, work: Path) -> dict:
         if np.isfinite(trained.loss):  # batches of skipped domains are not counted
             rows += trained.rows
             loss_sum += trained.rows * trained.loss
+        part = rows / (steps_in_all * method.batch_size)
+        if part < 1:  # what comes with the last row comes with the next epoch
+            method.model.reached(state.share(epochs, part))
         if trained.outer and now - saved > max(SAVE_SECONDS, SAVE_SHARE * save_took):
             state.partial = (rows, loss_sum, seconds)
             _save(method, state, work)

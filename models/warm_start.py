@@ -17,9 +17,11 @@ from models.served import ServedModel, weight_names
 from models.settings import ModelSettings
 from schema import progress
 
-# The domain classifier is trained anew and frozen; random states, what says which domain acts, and whether D3
-# weighs the losses begin anew.
-NEVER = re.compile(r"(^|/)(domain_classifier|seed_generator|d3_balance/on|sparse_rows/keys|acting)(/|#)")
+# The domain classifier is trained anew and frozen; random states, what says which domain acts, whether D3
+# weighs the losses and what it measured of yesterday's rows begin anew.
+NEVER = re.compile(
+    r"(^|/)(domain_classifier|seed_generator|d3_balance/on|d3_means|sparse_rows/keys|acting)(/|#)"
+)
 # A learning method made these: a model that was trained by another has none, or others.
 OPTIONAL = re.compile(r"(^|/)(specific_parameters|sparse_rows)/")
 FILE = "warm_start.json"  # what `begin` told, beside the training's history

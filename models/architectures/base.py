@@ -198,6 +198,11 @@ class MultiDomainModel(keras.Model):
             losses = plugin.weigh(losses, inputs)
         return losses
 
+    def epoch_begins(self) -> None:
+        """Tell the plug-ins that an epoch begins."""
+        for plugin in self._plugins:
+            plugin.epoch_begins()
+
     def reached(self, share: float) -> bool:
         """Tell the plug-ins how much of the training is done; return whether that changes anything."""
         changes = [plugin.reached(share) for plugin in self._plugins]  # all of them hear it

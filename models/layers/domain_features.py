@@ -4,7 +4,27 @@ import keras
 from keras import ops
 
 from models.backend.rows import by_domain
-from models.layers.domain_means import follow
+
+
+def follow(means, seen, values, domain, momentum: float, counts=None):
+    """Return running means after a batch, and which of them are there.
+
+    A domain's mean begins as that of its first batch; one that is absent from the batch keeps its own. The
+    gradient reaches the values, with a factor of 1 - momentum.
+
+    Args:
+        means: `(n_domains, width)`. seen: 1 where there is a mean, else 0, `(n_domains, 1)`. Both tensors:
+            JAX compiles `where` with a variable's old value.
+        values: `(batch, width)`. domain: indices `(batch,)`. momentum: share that a mean keeps.
+        counts: 1 for a row that counts, 0 for one that does not, `(batch,)`; None where all do.
+    """
+    n_domains, ones = means.shape[0], ops.ones_like(values[:, :1])
+    counts = ones if counts is None else ops.cast(ops.expand_dims(counts, 1), values.dtype)
+    rows = ops.segment_sum(counts, domain, num_segments=n_domains)
+    total = ops.segment_sum(values * counts, domain, num_segments=n_domains)
+    kept = momentum * seen  # nothing is kept of what was never there
+    moved = kept * means + (1 - kept) * total / ops.maximum(rows, 1.0)
+    return ops.where(rows > 0, moved, means), ops.where(rows > 0, 1.0, seen)
 
 
 @keras.saving.register_keras_serializable("mdr")
@@ -36,11 +56,12 @@ class DomainFeatureExtraction(keras.layers.Layer):
         by_domain(self.v, self.seen, grouped=False)
         self.built = True
 
-    def call(self, u, domain, training=False):
+    def call(self, u, domain, counts=None, training=False):
         """Return the domains' features, and move them before that in training.
 
         Args:
             u: the rows' specific representations, `(batch, width)`. domain: indices `(batch,)`.
+            counts: 1 for a row that is pooled, 0 for one that is not, `(batch,)`; None where all are.
             training: whether the features follow the batch.
 
         Returns:
@@ -49,15 +70,15 @@ class DomainFeatureExtraction(keras.layers.Layer):
         """
         v, seen = ops.convert_to_tensor(self.v), ops.convert_to_tensor(self.seen)
         if training:
-            v, seen = self._moved(v, seen, ops.cast(u, "float32"), domain)
+            v, seen = self._moved(v, seen, ops.cast(u, "float32"), domain, counts)
             self.v.assign(ops.stop_gradient(v))
             self.seen.assign(seen)
         mean = ops.sum(v, axis=0) / ops.maximum(ops.sum(seen), 1.0)  # what is not there is zero
         v = ops.cast(ops.where(ops.expand_dims(seen, 1) > 0, v, mean), self.compute_dtype)
         return v, seen, ops.take(v, domain, axis=0)
 
-    def _moved(self, v, seen, u, domain):
-        moved, there = follow(v, ops.expand_dims(seen, 1), u, domain, self.alpha)
+    def _moved(self, v, seen, u, domain, counts):
+        moved, there = follow(v, ops.expand_dims(seen, 1), u, domain, self.alpha, counts)
         known = ops.arange(self.n_domains) < self.n_domains - 1
         v = ops.where(ops.expand_dims(known, 1), moved, v)
         return v, ops.where(known, ops.squeeze(there, 1), seen)

@@ -87,12 +87,16 @@ class Plugin:
         """Return what the rows' losses `(batch,)` count in training."""
         return losses
 
+    def epoch_begins(self) -> None:
+        """Hear that an epoch begins, not that one goes on after a kill."""
+
     def reached(self, share: float) -> bool:
-        """Hear how much of the training is done, before each epoch; return whether that changes anything.
+        """Hear how much of the training is done, again and again; return whether that changes anything.
 
         Args:
-            share: of `learning.epochs`; 1 when the training would end for want of a better epoch. If that
-                changes something, the training goes on from its best epoch.
+            share: of `learning.epochs`; 1 when the training would end for want of a better epoch, and in
+                whatever comes after that. If it changes something then, the training goes on from its best
+                epoch.
         """
         return False
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.layers.conditioned import Fused, Transformed
 from models.layers.domain_balance import DomainBalance
@@ -52,8 +52,8 @@ class D3(Plugin):
         Attributes:
             rank: of generated matrices; None is exact. hidden: see `TransformationLayer`.
             fusion: whether a shared part is fused in (Eq. 11-13). balance: whether losses are weighed.
-            begin: share of the training's epochs after which they are. shift, scale: of both weights, see
-                `DomainBalance`.
+            begin: share of the training's epochs after which they are, within an epoch if it falls there.
+            shift, scale: of both weights, see `DomainBalance`.
         """
 
         rank: int | None = Field(8, ge=1)
@@ -63,6 +63,12 @@ class D3(Plugin):
         begin: float = Field(0.5, ge=0, lt=1)
         shift: float = Field(0.5, ge=0)
         scale: float = Field(1.0, ge=0)
+
+        @model_validator(mode="after")
+        def _check_weights(self):
+            if self.balance and not self.shift + self.scale:
+                raise ValueError("shift and scale are both 0: every row would weigh nothing.")
+            return self
 
     @classmethod
     def check_architecture(cls, architecture, settings):
@@ -118,7 +124,7 @@ class D3(Plugin):
         return tuple(ops.reshape(g, (-1, *[1] * (len(x.shape) - 1))) * x for g, x in both)
 
     def weigh(self, losses, inputs):
-        """Weigh the losses (Eq. 19), and let the running means follow the batch."""
+        """Weigh the losses (Eq. 19), and take the batch into the domains' means."""
         seen = self._seen
         complexity = None if seen.attention is None else self._balance.complexity(seen.attention)
         specificity = None if seen.gates is None else self._balance.specificity(seen.gates)
@@ -136,6 +142,10 @@ class D3(Plugin):
         values = [ops.cast(columns, "float32"), *weights]
         self._means.update(ops.concatenate(values, axis=1), seen.domain)
 
+    def epoch_begins(self):
+        """Measure the domains anew: figures are those of an epoch."""
+        self._means.restart()
+
     def reached(self, share):
         """Turn the weights on once `begin` of the training is done."""
         off = self.settings.balance and not self._balance.on.numpy()
@@ -146,9 +156,9 @@ class D3(Plugin):
 
     def figures(self):
         """Return attention by field and both weights of the first `MOST` domains, and whether they are on."""
-        means, seen = self._means.means.numpy(), self._means.seen.numpy()[:, 0]
+        means, rows = self._means.means.numpy(), self._means.rows.numpy()[:, 0]
         domains = {}
-        for name, row, known in zip(self.model.spec.domains[:MOST], means, seen, strict=False):
+        for name, row, known in zip(self.model.spec.domains[:MOST], means, rows, strict=False):
             *attention, complexity, specificity = row.tolist() if known else [None] * len(row)
             domains[name] = {
                 "complexity": complexity if self._replaces else None,

@@ -1,6 +1,5 @@
 """Domain Feature Extraction and Personalized Integration (DFEI)."""
 
-import numpy as np
 from keras import ops
 from pydantic import Field
 
@@ -8,6 +7,7 @@ from models.architectures.base import flat
 from models.layers.domain_features import DomainFeatureExtraction
 from models.layers.personalized_integration import PersonalizedIntegration
 from models.plugins.base import MOST, Plugin
+from models.pseudo import CONFIDENCE
 from models.registry import entries, find, register
 from schema.base import Settings
 
@@ -53,19 +53,21 @@ class DFEI(Plugin):
             )
 
     def see(self, inputs, fields):
-        """Keep e and the domains of a batch."""
-        self._seen = flat(fields), inputs[self.model.spec.domain]
+        """Keep e and the domains of a batch, and which rows are those domains' own."""
+        own = inputs[CONFIDENCE] <= 0 if CONFIDENCE in inputs else None  # not those with a pseudo-domain
+        self._seen = flat(fields), inputs[self.model.spec.domain], own
 
     def enrich(self, representation, specific, training):
         """Join v_d and z to what the last layers read (Eq. 7)."""
-        e, domain = self._seen
-        v, seen, v_d = self.model.domain_features(specific, domain, training=training)
+        e, domain, own = self._seen
+        v, seen, v_d = self.model.domain_features(specific, domain, own, training=training)
         z = self.model.integration(e, v, seen)
         return ops.concatenate([representation, v_d, z], axis=1)
 
     def figures(self):
         """Return the features after an epoch, of the first domains only where there are more than `MOST`."""
         features = self.model.domain_features
-        v, seen = (ops.convert_to_numpy(state).astype("float64") for state in (features.v, features.seen))
+        v, seen = (ops.convert_to_numpy(state) for state in (features.v, features.seen))
         named = enumerate(self.model.spec.domains[:MOST])
-        return {"dfei": {"domains": {name: np.round(v[i], 4).tolist() for i, name in named if seen[i]}}}
+        shown = {name: [float(f"{value:.6g}") for value in v[i]] for i, name in named if seen[i]}
+        return {"dfei": {"domains": shown}}

@@ -20,6 +20,7 @@ from schema.base import Settings
 KEYS = (
     *("suite", "model", "plugins", "learning", "seed"),
     *("auc", "logloss", "domain_auc", "mean_domain_auc", "major5_auc", "minor10_auc", "minor5_auc"),
+    "validation_auc",
     *("by_domain", "seconds", "samples_per_s", "peak_mb", "parameters"),
 )
 
@@ -54,8 +55,9 @@ def measure(spec: CellSpec) -> dict:
     """Train one model on the prepared columns and judge it on the test rows.
 
     Returns:
-        The figures under `KEYS`: `by_domain` holds `auc`, `logloss`, `rows` and `positives` by domain,
-        `seconds` are those of training alone, `peak_mb` (MiB) is the process's.
+        The figures under `KEYS`: `validation_auc` is the mean domain AUC of the epoch that was kept, on the
+        validation rows: what settings may be chosen by. `by_domain` holds `auc`, `logloss`, `rows` and
+        `positives` by domain, `seconds` are those of training alone, `peak_mb` (MiB) is the process's.
     """
     import keras
     import numpy as np
@@ -84,6 +86,7 @@ def measure(spec: CellSpec) -> dict:
         for name, first, end in zip(features.domains, test.offsets[:-1], test.offsets[1:], strict=False)
     }
     seconds = sum(epoch["seconds"] for epoch in history)
+    scores_by_epoch = [epoch["mean_domain_auc"] for epoch in history]
     overall = slice_figures(labels, scores)
     stored = [stack for stacks in model.domain_parameters.stacks for stack in stacks]
     weights = [*model.trainable_variables, *stored]
@@ -96,6 +99,7 @@ def measure(spec: CellSpec) -> dict:
         "auc": overall["auc"],
         "logloss": overall["logloss"],
         **over_domains(by_domain),
+        "validation_auc": max((score for score in scores_by_epoch if score is not None), default=None),
         "by_domain": by_domain,
         "seconds": round(seconds, 2),
         "search_seconds": round(sum(s["seconds"] for epoch in history for s in epoch.get("searches", ())), 2),

@@ -86,7 +86,7 @@ def run(
         console.print(f"{len(specs) - len(missing)} cells are done already", style="dim", highlight=False)
     extra = {"command": command, "machine": machine()}
     run_cells(missing, store, jobs or os.cpu_count() or 1, extra, console)
-    return store, [{key: store.result(spec)[key] for key in KEYS} for spec in specs]
+    return store, [{key: store.result(spec).get(key) for key in KEYS} for spec in specs]
 
 
 def label_of(suite_name: str, split: str | None, overrides: list[str] | None) -> str:

@@ -7,7 +7,16 @@ from scipy.stats import ttest_rel
 
 from pipeline.bench.suite import Suite
 
-FIGURES = ("auc", "mean_domain_auc", "domain_auc", "major5_auc", "minor10_auc", "minor5_auc", "logloss")
+FIGURES = {  # and what tables call them
+    "auc": "AUC",
+    "mean_domain_auc": "mean domain AUC",
+    "validation_auc": "the same, on validation rows",
+    "domain_auc": "domain AUC, by rows",
+    "major5_auc": "Major5",
+    "minor10_auc": "Minor10",
+    "minor5_auc": "Minor5",
+    "logloss": "log loss",
+}
 COSTS = ("seconds", "search_seconds", "samples_per_s", "peak_mb", "parameters")
 TESTED = "mean_domain_auc"
 
@@ -63,7 +72,7 @@ def summarize(cells: list[dict], suite: Suite) -> list[Row]:
                 model=model,
                 learning=learning,
                 seeds=len(group),
-                figures={name: _spread([cell[name] for cell in group]) for name in FIGURES},
+                figures={name: _spread([cell.get(name) for cell in group]) for name in FIGURES},
                 costs={name: float(np.median([cell.get(name, 0) for cell in group])) for name in COSTS},
                 domains=_domains(group),
                 against=", ".join(other) if other else None,

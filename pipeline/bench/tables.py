@@ -33,14 +33,15 @@ def draw(store: Store, suite: Suite, label: str) -> tuple[str, str]:
 def render(cells: list[dict], suite: Suite, label: str) -> tuple[str, str]:
     """Return the tables of some cells as Markdown and HTML."""
     rows = summarize(cells, suite)
+    figures = {name: title for name, title in FIGURES.items() if any(row.figures[name] for row in rows)}
     counts = sorted({row.seeds for row in rows})
     values = {
         "label": label,
         "changed": label.partition("[")[2].removesuffix("]"),
         "suite": suite,
         "rows": rows,
-        "figures": FIGURES,
-        "best": {name: _best(rows, name) for name in FIGURES},
+        "figures": figures,
+        "best": {name: _best(rows, name) for name in figures},
         "domains": list(rows[0].domains) if rows else [],
         "commands": sorted({cell["command"] for cell in cells}),
         "machines": sorted({cell["machine"] for cell in cells}),
@@ -118,7 +119,6 @@ def _filters() -> dict:
         "percent": lambda value: "" if value is None else f"{value:+.2%}",
         "columns": _columns,
         "published": _published,
-        "title": lambda name: name.replace("_", " "),
     }
 
 

@@ -140,6 +140,32 @@ def test_a_step_whose_loss_is_not_a_number_is_left_out():
     assert all(np.isfinite(weight.numpy()).all() for weight in steps.model.weights)
 
 
+@pytest.mark.parametrize(("architecture", "plugins"), [("dfei", ()), ("shared_bottom", ("d3",))])
+def test_what_is_kept_of_domains_knows_nothing_of_a_step_that_is_left_out(architecture, plugins):
+    _, steps = build(architecture, 0.0, plugins)
+    with uncompiled():
+        steps.train(chunk(1))
+        before = [variable.numpy() for variable in steps.running]
+        bad = chunk(1, seed=1)
+        bad["price"][0, 3] = np.nan
+        assert not np.isfinite(steps.train(bad))
+        for variable, value in zip(steps.running, before, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), value, variable.path)
+        steps.train(chunk(1, seed=1))
+    assert len(before) > 1
+    assert all(np.any(v.numpy() != b) for v, b in zip(steps.running, before, strict=True) if b.size > 4)
+
+
+def test_a_hidden_row_is_one_of_the_unknown_domain_to_plug_ins():
+    (dfei, first), (d3, second) = build("dfei", 0.5), build("shared_bottom", 0.5, ("d3",))
+    with uncompiled():
+        for steps in (first, second):
+            steps.train(chunk(1, 64))
+    assert dfei.domain_features.seen.numpy().tolist() == [1, 1, 1, 0]  # which has no feature of its own
+    own, hidden = np.split(d3.d3_means.rows.numpy()[:, 0], [3])
+    assert hidden > 0 and own.sum() + hidden == 64
+
+
 def test_only_the_chosen_variables_move():
     model, steps = build()
     chosen = model.trainable_variables[1:3]

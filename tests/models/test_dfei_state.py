@@ -17,6 +17,7 @@ from models.layers.domain_features import DomainFeatureExtraction
 from models.layers.personalized_integration import PersonalizedIntegration
 from models.learning.cyclic import Cyclic
 from models.plugins.base import Plugin
+from models.pseudo import CONFIDENCE
 from models.registry import check, entries
 from models.settings import LearningSettings, ModelSettings
 
@@ -65,6 +66,14 @@ def test_features_are_added_wherever_they_fit(name):
     assert features.seen.numpy().tolist() == [1, 1, 1, 0] and np.any(features.v.numpy()[:3])
     features.v.assign(np.random.default_rng(0).normal(size=features.v.shape))
     assert np.abs(model(inputs).numpy() - before).max() > 1e-4
+
+
+def test_rows_with_a_pseudo_domain_enter_no_feature():
+    settings = ModelSettings(architecture="ssctl", plugins=("dfei",))
+    model, inputs = create_model(SPEC, settings, classifier=small_classifier()), make_inputs(20)
+    confidence = np.where(inputs["channel"] == 0, 0.9, 0.0).astype("float32")
+    model({**inputs, CONFIDENCE: confidence}, training=True)
+    assert model.domain_features.seen.numpy().tolist() == [0, 1, 1, 0]
 
 
 @pytest.mark.parametrize("name", ["mmoe", "aread"])

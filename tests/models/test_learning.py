@@ -7,11 +7,13 @@ import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-from conftest_models import make_columns, small_model, uncompiled
+from conftest_models import SPEC, make_columns, small_model, uncompiled
 
 from models import trainer
+from models.architectures.base import create_model
 from models.backend.base import NonFiniteLossError
 from models.batches import CHUNK_STEPS, domain_batches, packed
 from models.columns import Columns
@@ -259,6 +261,14 @@ def test_an_architecture_s_own_domain_weights_move_faster_than_shared_ones_in_cy
     method = method_of("cyclic", architecture="shared_bottom")
     factors = {v.path: getattr(v, "rate_factor", 1.0) for v in method.model.trainable_variables}
     assert all((factor == 1.0) == ("tower" in path) for path, factor in factors.items())
+
+
+def test_weights_that_a_group_of_domains_shares_are_shared_ones_in_cyclic():
+    keras.utils.set_random_seed(0)
+    grouped = ModelSettings(architecture="shared_bottom", embedding_dim=4, domain_groups=2)
+    model = create_model(SPEC, grouped)
+    trainer.create_method(model, COLUMNS, settings("cyclic"))
+    assert {v.rate_factor for v in model.trainable_variables} == {1 / 3}
 
 
 def test_each_half_of_a_task_weighs_the_same_whatever_fills_its_batch():

@@ -58,16 +58,11 @@ def test_killed_while_d3_weighs_the_losses_it_goes_on_weighing_them(place, tmp_p
     ("patience", "scores", "on", "heard"),
     [
         # The second half of the epochs.
-        (9, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0]),
+        (9, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1]),
         # From the best epoch on, when nothing gets better.
-        (1, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 1.0, 0, 0.25]),
+        (1, [0.6, 0.5, 0.7, 0.65], [0, 0, 1, 1], [0, 0.25, 1, 1, 1]),
         # Both, where the second half made nothing better.
-        (
-            9,
-            [0.9, 0.5, 0.6, 0.6, *[0.5] * 4],
-            [0, 0, *[1] * 6],
-            [0, 0.25, 0.5, 0.75, 1.0, 0, 0.25, 0.5, 0.75],
-        ),
+        (9, [0.9, 0.5, 0.6, 0.6, *[0.5] * 4], [0, 0, *[1] * 6], [0, 0.25, 0.5, 0.75, *[1] * 5]),
     ],
 )
 def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, scores, on, heard):
@@ -76,8 +71,29 @@ def test_plug_ins_hear_how_far_a_training_is(place, monkeypatch, patience, score
     monkeypatch.setattr(base, "plugins_of", lambda architecture, model: [entry])
     model = fresh_model()
     [plugin] = model._plugins
-    learning = LEARNING.model_copy(update={"epochs": 4, "patience": patience})
-    history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
+    learning = LEARNING.model_copy(update={"epochs": 4, "patience": patience, "batch_size": TRAIN.rows})
+    history = trainer.train(model, TRAIN, VALIDATION, learning, *place)  # epochs of one step
     assert plugin.heard == heard
     assert [row["late"] for row in history] == on
     assert history[on.index(1)]["loss"] < 0.7 * history[0]["loss"]
+
+
+def test_a_share_that_falls_within_an_epoch_is_heard_there(place, monkeypatch):
+    entry = Entry("late", LateWeights, "", "", ())
+    monkeypatch.setattr(base, "plugins_of", lambda architecture, model: [entry])
+    model = fresh_model()
+    [plugin] = model._plugins
+    learning = LEARNING.model_copy(update={"epochs": 1, "batch_size": 8})
+    [row] = trainer.train(model, TRAIN, VALIDATION, learning, *place)  # and no second epoch for the weights
+    assert row["late"] == 1 and plugin.heard == sorted(plugin.heard)
+    before = [share for share in plugin.heard if share < 0.5]
+    assert before[0] == 0 and len(before) > 2 and 0.5 < plugin.heard[len(before)] < 0.7
+
+
+def test_figures_of_d3_are_those_of_their_epoch(place):
+    model = fresh_model("shared_bottom", "d3")
+    learning = LEARNING.model_copy(update={"epochs": 2, "patience": 9})
+    history = trainer.train(model, TRAIN, VALIDATION, learning, *place)
+    assert model.d3_means.rows.numpy().sum() == TRAIN.rows  # of the second epoch alone
+    first, second = (row["d3"]["domains"] for row in history)
+    assert all(first[name]["specificity"] != second[name]["specificity"] for name in first)

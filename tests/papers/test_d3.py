@@ -216,18 +216,17 @@ def test_without_a_spread_every_row_weighs_the_same(a):
     np.testing.assert_allclose(DomainBalance().complexity(np.zeros((3, 2, 2), "float32") + np.eye(2)), 1.0)
 
 
-def test_means_follow_the_domains_of_a_batch_and_leave_the_others():
-    layer = DomainMeans(4, 2, momentum=0.9)
+def test_means_are_those_of_all_rows_of_a_domain_since_the_last_restart():
+    layer = DomainMeans(4, 2)
     layer.build()
-    assert not layer.means.numpy().any() and not layer.seen.numpy().any()
-    means, batches = np.zeros((4, 2)), [[0, 0, 3, 0], [0, 3, 3, 3], [1, 1, 1, 1]]
-    known = set()
-    for domain in batches:
-        values = RNG.normal(size=(4, 2)).astype("float32")
-        layer.update(values, np.array(domain, "int32"))
-        for d in set(domain):
-            mean = values[np.array(domain) == d].mean(0)
-            means[d] = 0.9 * means[d] + 0.1 * mean if d in known else mean
-        known |= set(domain)
-        np.testing.assert_allclose(layer.means, means, rtol=1e-4)
-    np.testing.assert_array_equal(layer.seen[:, 0], [1, 1, 0, 1])
+    assert not layer.means.numpy().any() and not layer.rows.numpy().any()
+    for batches in ([[0, 0, 3, 0], [0, 3, 3, 3], [1, 1, 1, 1]], [[2, 2], [0, 2]]):
+        layer.restart()
+        values = [RNG.normal(size=(len(domain), 2)).astype("float32") for domain in batches]
+        for domain, own in zip(batches, values, strict=True):
+            layer.update(own, np.array(domain, "int32"))
+        values, domain = np.concatenate(values), np.concatenate(batches)
+        np.testing.assert_array_equal(layer.rows[:, 0], np.bincount(domain, minlength=4))
+        for d in range(4):
+            expected = values[domain == d].mean(0) if np.any(domain == d) else np.zeros(2)
+            np.testing.assert_allclose(layer.means[d], expected, rtol=1e-4, atol=1e-6)

@@ -189,6 +189,12 @@ def test_weights_that_never_begin_are_said_otherwise(begin):
         built("mmoe", begin=begin)
 
 
+def test_weights_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="shift and scale are both 0: every row would weigh nothing"):
+        built("mmoe", shift=0, scale=0)
+    built("mmoe", shift=0, scale=0, balance=False)
+
+
 def test_an_architecture_that_d3_does_not_know_is_named():
     fits = "it fits: shared_bottom, mmoe, m2m, adi, star, sar_net"
     with pytest.raises(ValueError, match=f"d3 does not fit dcn; {fits}"):

@@ -74,6 +74,7 @@ def test_each_cell_holds_the_figures_that_were_promised(bench):
         assert cell["domain_auc"] == pytest.approx(np.average(aucs, weights=rows))
         assert cell["mean_domain_auc"] == pytest.approx(aucs.mean())
         assert 0.4 < cell["auc"] < 0.9 and cell["major5_auc"] is None
+        assert 0.4 < cell["validation_auc"] < 0.9 and cell["validation_auc"] != cell["mean_domain_auc"]
         assert cell["samples_per_s"] > 0 and cell["peak_mb"] > 100 and cell["parameters"] > 1000
     assert cells[0]["auc"] != cells[1]["auc"]
 

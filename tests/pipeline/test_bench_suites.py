@@ -8,7 +8,7 @@ from models.registry import find, own_settings
 from pipeline.bench.cell import KEYS
 from pipeline.bench.quality import check_names, label_of, model_settings, split_overrides
 from pipeline.bench.suite import Suite, load_suite, suite_config, suite_names
-from pipeline.bench.summary import summarize
+from pipeline.bench.summary import FIGURES, summarize
 from pipeline.bench.tables import render, write_part
 from pipeline.config_errors import ConfigError
 
@@ -48,6 +48,16 @@ def test_relative_improvement_is_that_of_shared_seeds():
     assert rows["ssctl"].against == "cgc, joint" and rows["cgc"].rimp is None
     assert rows["ssctl"].rimp == pytest.approx(0.8 / 0.7 - 1)
     assert rows["ssctl"].domains_rimp == {"news": pytest.approx(0.65 / 0.7 - 1), "mail": None}
+
+
+def test_a_figure_that_no_cell_kept_has_no_column():
+    cells = [{**cell("mmoe", 0, 0.7, news=0.7), "command": "mdr bench quality", "machine": "two cores"}]
+    suite = Suite(about="", config="ciao")
+    for page in render(cells, suite, "ciao28"):
+        assert FIGURES["validation_auc"] in page
+    del cells[0]["validation_auc"]  # measured before there was one
+    for page in render(cells, suite, "ciao28"):
+        assert FIGURES["validation_auc"] not in page and FIGURES["auc"] in page
 
 
 def test_tables_say_what_was_changed_of_the_suite():
