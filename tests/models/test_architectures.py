@@ -20,9 +20,11 @@ from models.settings import ModelSettings
 
 ALL = names("architectures")
 every = pytest.mark.parametrize("name", ALL)
-# A training is compiled for seconds; these have between them every kind of layer.
+# What takes seconds for one is done for these in `make test`: they have every kind of layer between them.
 QUICK = ("shared_bottom", "mmoe", "star", "aread", "ssctl", "dfei", "m2m")
-most = [pytest.param(name, marks=() if name in QUICK else pytest.mark.exhaustive) for name in ALL]
+most = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.exhaustive) for name in ALL]
+)
 
 
 def gradients(model, inputs, labels):
@@ -63,7 +65,7 @@ def test_odd_batches_get_finite_answers(name):
     assert ((scores > 0) & (scores < 1)).all()
 
 
-@every
+@most
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_low_precision_gives_finite_losses(name, policy):
     keras.config.set_dtype_policy(policy)
@@ -76,7 +78,7 @@ def test_low_precision_gives_finite_losses(name, policy):
         keras.config.set_dtype_policy("float32")
 
 
-@every
+@most
 def test_a_group_without_a_field_and_no_fields_at_all_are_answered(name):
     single = FeatureSpec(fields=SPEC.fields[:1], domain="channel", domains=SPEC.domains)
     none = FeatureSpec(fields=(), domain="channel", domains=("only",))
@@ -92,7 +94,7 @@ def test_an_unknown_setting_is_named(name):
         create_model(SPEC, ModelSettings(architecture=name, settings={"no_such_width": 3}))
 
 
-@pytest.mark.parametrize("name", most)
+@most
 def test_training_learns_and_what_is_learned_comes_back_from_a_file(name, tmp_path):
     model, inputs = small_model(name), make_inputs(20)
     steps, columns = create_steps(model, RowAdam(0.02)), make_columns(4000)
@@ -115,7 +117,7 @@ def test_what_is_counted(name):
     assert (counted["multiply_adds"] == 0) == (name == "fm")
 
 
-@every
+@most
 def test_both_signatures_answer_as_the_model_in_memory(name, transformed, spec, tmp_path):
     model = small_model(name, spec)
     for weight in model.trainable_variables:
