@@ -12,7 +12,7 @@ from pydantic import Field
 from models.architectures.base import check_replaceable
 from models.backend.rows import take_rows, write_rows
 from models.layers.embedding import FieldEmbedding
-from models.layers.specific import MISSING, SparseRows
+from models.layers.specific import MISSING
 from schema.base import Settings
 
 
@@ -87,12 +87,12 @@ class DomainParameters:
     def act(self, domain: int | None) -> None:
         """Let a domain's embeddings serve all rows (the unknown domain's are theta_S); None ends that."""
         for table in self.tables:
-            table.acting.assign(MISSING if domain is None else domain)
+            table.act(MISSING if domain is None else domain)
 
     def load(self, domain: int) -> None:
         """Set the weights to theta_S + theta_i."""
         self.act(domain)
-        self._kept = [take_rows(table.table, _rows(table, domain)) for table in self.tables]
+        self._kept = [take_rows(table.table, table.of(domain)) for table in self.tables]
         self._load(ops.convert_to_tensor(domain, "int32"), self._anchor)
 
     def store(self, domain: int, rate: float) -> None:
@@ -102,7 +102,7 @@ class DomainParameters:
         )
         self._store(*arguments, self._anchor, self._kept_state)
         for table, old in zip(self.tables, self._kept, strict=True):
-            rows = _rows(table, domain)
+            rows = table.of(domain)
             write_rows(table.table, rows, old + rate * (take_rows(table.table, rows) - old))
         self.act(None)
 
@@ -121,10 +121,6 @@ class DomainParameters:
         specific.write(domain, after)
         for variable, value in zip(self._state, state, strict=True):
             variable.assign(value)
-
-
-def _rows(table: SparseRows, domain: int):
-    return ops.arange(*table.offsets[domain : domain + 2], dtype="int32")
 
 
 def embeddings_of(model) -> list[FieldEmbedding]:

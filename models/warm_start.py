@@ -20,7 +20,7 @@ from schema import progress
 # The domain classifier is trained anew and frozen; random states, what says which domain acts, whether D3
 # weighs the losses and what it measured of yesterday's rows begin anew.
 NEVER = re.compile(
-    r"(^|/)(domain_classifier|seed_generator|d3_balance/on|d3_means|sparse_rows/keys|acting)(/|#)"
+    r"(^|/)(domain_classifier|seed_generator|d3_balance/on|d3_means|sparse_rows/(keys|places)|acting)(/|#)"
 )
 # A learning method made these: a model that was trained by another has none, or others.
 OPTIONAL = re.compile(r"(^|/)(specific_parameters|sparse_rows)/")

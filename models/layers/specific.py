@@ -84,6 +84,9 @@ class SpecificParameters(keras.layers.Layer):
 class SparseRows(keras.layers.Layer):
     """What each domain adds to the rows of an embedding table that its training data touches.
 
+    A pair of domain and row is searched for. While one domain acts on all rows, `places` says at once where
+    its differences stand.
+
     The layer is part of every embedding and empty until a learning method asks for it.
     """
 
@@ -110,6 +113,7 @@ class SparseRows(keras.layers.Layer):
             )
         self.n_rows, self.pairs = n_rows, len(row)
         keys = domain.astype("int64") * n_rows + row
+        self._rows = row.astype("int32")
         self.keys = store(
             self.add_weight(
                 name="keys",
@@ -120,9 +124,31 @@ class SparseRows(keras.layers.Layer):
             )
         )
         self.acting = add_acting(self)
+        nowhere = keras.initializers.Constant(self.pairs)
+        self.places = store(
+            self.add_weight(
+                name="places", shape=(n_rows,), dtype="int32", initializer=nowhere, trainable=False
+            )
+        )
         self.table = self.add_weight(name="table", shape=(self.pairs + 1, dim), initializer="zeros")
         move_by_row(self.table)
         self.offsets = np.searchsorted(domain, np.arange(n_domains + 1))  # where each domain's rows begin
+
+    def act(self, domain: int) -> None:
+        """Let a domain's differences be added to all rows; `MISSING` ends that."""
+        before = int(self.acting.numpy())
+        if before != MISSING:
+            self._note(before, np.full(len(self.of(before)), self.pairs, "int32"))
+        if domain != MISSING:
+            self._note(domain, self.of(domain))
+        self.acting.assign(domain)
+
+    def of(self, domain: int) -> np.ndarray:
+        """Return where a domain's differences stand in `table`."""
+        return np.arange(*self.offsets[domain : domain + 2], dtype="int32")
+
+    def _note(self, domain: int, places: np.ndarray) -> None:
+        write_rows(self.places, self._rows[slice(*self.offsets[domain : domain + 2])], places)
 
     def call(self, rows, domain):
         """Return what is added to the looked-up embeddings.
@@ -134,10 +160,17 @@ class SparseRows(keras.layers.Layer):
         Returns:
             `(batch, n, dim)`; zeros for a pair that has none.
         """
-        acting = ops.where(self.acting.value == MISSING, domain, self.acting.value)
-        keys = ops.cast(acting, self.keys.dtype)[:, None] * self.n_rows + ops.cast(rows, self.keys.dtype)
+        place = ops.cond(
+            self.acting.value == MISSING,
+            lambda: self._search(rows, domain),
+            lambda: take_rows(self.places, rows),
+        )
+        found = ops.cast(place < self.pairs, self.compute_dtype)
+        return take_rows(self.table, place) * ops.expand_dims(found, -1)
+
+    def _search(self, rows, domain):
+        keys = ops.cast(domain, self.keys.dtype)[:, None] * self.n_rows + ops.cast(rows, self.keys.dtype)
         place = ops.searchsorted(self.keys.value, ops.reshape(keys, (-1,)))
         place = ops.reshape(ops.cast(place, "int32"), ops.shape(keys))
         found = ops.take(self.keys.value, ops.minimum(place, self.pairs - 1)) == keys
-        place = ops.where(found, place, self.pairs)
-        return take_rows(self.table, place) * ops.expand_dims(ops.cast(found, self.compute_dtype), -1)
+        return ops.where(found, place, self.pairs)

@@ -14,6 +14,7 @@ from models.backend.optimizer import RowAdam
 from models.domain_parameters import DomainParameters, SpecificSettings, embeddings_of
 from models.export import export
 from models.feeding import load_columns
+from models.layers.specific import MISSING
 from models.registry import names
 from models.settings import LearningSettings
 
@@ -109,6 +110,11 @@ def test_embeddings_of_a_domain_differ_for_the_rows_that_it_touched_only():
             own = set(np.unique(model.embedding.touched(COLUMNS.of_domain(domain))))
         mine = inputs["channel"] == domain
         np.testing.assert_array_equal(added[mine], np.isin(rows[mine], list(own)))
+        table.act(domain)  # on all rows
+        acting = np.asarray(table(rows, inputs["channel"]))[..., 0]
+        np.testing.assert_array_equal(acting, np.isin(rows, list(own)))
+    table.act(MISSING)
+    np.testing.assert_array_equal(np.asarray(table(rows, inputs["channel"]))[..., 0], added)
 
 
 def test_swapping_in_moves_one_domain_and_leaves_the_shared_parameters():
