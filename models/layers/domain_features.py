@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from models.backend.rows import by_domain
+from models.layers.domain_means import domain_sums
 
 
 def follow(means, seen, values, domain, momentum: float, counts=None):
@@ -15,13 +16,9 @@ def follow(means, seen, values, domain, momentum: float, counts=None):
     Args:
         means: `(n_domains, width)`. seen: 1 where there is a mean, else 0, `(n_domains, 1)`. Both tensors:
             JAX compiles `where` with a variable's old value.
-        values: `(batch, width)`. domain: indices `(batch,)`. momentum: share that a mean keeps.
-        counts: 1 for a row that counts, 0 for one that does not, `(batch,)`; None where all do.
+        values, domain, counts: see `domain_sums`. momentum: share that a mean keeps.
     """
-    n_domains, ones = means.shape[0], ops.ones_like(values[:, :1])
-    counts = ones if counts is None else ops.cast(ops.expand_dims(counts, 1), values.dtype)
-    rows = ops.segment_sum(counts, domain, num_segments=n_domains)
-    total = ops.segment_sum(values * counts, domain, num_segments=n_domains)
+    rows, total = domain_sums(values, domain, means.shape[0], counts)
     kept = momentum * seen  # nothing is kept of what was never there
     moved = kept * means + (1 - kept) * total / ops.maximum(rows, 1.0)
     return ops.where(rows > 0, moved, means), ops.where(rows > 0, 1.0, seen)

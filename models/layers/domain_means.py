@@ -6,6 +6,18 @@ from keras import ops
 from models.backend.rows import by_domain
 
 
+def domain_sums(values, domain, n_domains: int, counts=None):
+    """Return how many rows of a batch each domain has, `(n_domains, 1)`, and the sums of their values.
+
+    Args:
+        values: `(batch, width)`, summed to `(n_domains, width)`. domain: indices `(batch,)`.
+        counts: 1 for a row that counts, 0 for one that does not, `(batch,)`; None where all do.
+    """
+    ones = ops.ones_like(values[:, :1])
+    counts = ones if counts is None else ops.cast(ops.expand_dims(counts, 1), values.dtype)
+    return tuple(ops.segment_sum(x, domain, num_segments=n_domains) for x in (counts, values * counts))
+
+
 @keras.saving.register_keras_serializable("mdr")
 class DomainMeans(keras.layers.Layer):
     """The mean over each domain's rows since the last `restart`; no gradient flows through it.
@@ -39,8 +51,7 @@ class DomainMeans(keras.layers.Layer):
         """Take in the rows of a batch: `(batch, width)`, of domains `(batch,)`."""
         values = ops.stop_gradient(ops.cast(values, "float32"))
         means, before = self.means.value, self.rows.value
-        rows = ops.segment_sum(ops.ones_like(values[:, :1]), domain, num_segments=self.n_domains)
-        total = ops.segment_sum(values, domain, num_segments=self.n_domains)
+        rows, total = domain_sums(values, domain, self.n_domains)
         self.means.assign(means + (total - rows * means) / ops.maximum(before + rows, 1.0))
         self.rows.assign(before + rows)
 

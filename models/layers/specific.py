@@ -113,7 +113,6 @@ class SparseRows(keras.layers.Layer):
             )
         self.n_rows, self.pairs = n_rows, len(row)
         keys = domain.astype("int64") * n_rows + row
-        self._rows = row.astype("int32")
         self.keys = store(
             self.add_weight(
                 name="keys",
@@ -148,7 +147,8 @@ class SparseRows(keras.layers.Layer):
         return np.arange(*self.offsets[domain : domain + 2], dtype="int32")
 
     def _note(self, domain: int, places: np.ndarray) -> None:
-        write_rows(self.places, self._rows[slice(*self.offsets[domain : domain + 2])], places)
+        rows = take_rows(self.keys, self.of(domain)) - domain * self.n_rows
+        write_rows(self.places, ops.cast(rows, "int32"), places)
 
     def call(self, rows, domain):
         """Return what is added to the looked-up embeddings.

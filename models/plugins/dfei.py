@@ -69,5 +69,5 @@ class DFEI(Plugin):
         features = self.model.domain_features
         v, seen = (ops.convert_to_numpy(state) for state in (features.v, features.seen))
         named = enumerate(self.model.spec.domains[:MOST])
-        shown = {name: [float(f"{value:.6g}") for value in v[i]] for i, name in named if seen[i]}
+        shown = {name: [float(f"{value:.7g}") for value in v[i]] for i, name in named if seen[i]}
         return {"dfei": {"domains": shown}}

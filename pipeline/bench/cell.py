@@ -13,6 +13,7 @@ from components.domain_evaluator.settings import EvaluationSettings
 from models.settings import LearningSettings, ModelSettings
 from pipeline.bench.machine import peak_mib
 from pipeline.bench.prepare import Prepared
+from pipeline.history import exported_epoch
 from pipeline.run_folder import read_json
 from schema.atomic import write_whole
 from schema.base import Settings
@@ -86,7 +87,6 @@ def measure(spec: CellSpec) -> dict:
         for name, first, end in zip(features.domains, test.offsets[:-1], test.offsets[1:], strict=False)
     }
     seconds = sum(epoch["seconds"] for epoch in history)
-    scores_by_epoch = [epoch["mean_domain_auc"] for epoch in history]
     overall = slice_figures(labels, scores)
     stored = [stack for stacks in model.domain_parameters.stacks for stack in stacks]
     weights = [*model.trainable_variables, *stored]
@@ -99,7 +99,7 @@ def measure(spec: CellSpec) -> dict:
         "auc": overall["auc"],
         "logloss": overall["logloss"],
         **over_domains(by_domain),
-        "validation_auc": max((score for score in scores_by_epoch if score is not None), default=None),
+        "validation_auc": history[exported_epoch(history) - 1]["mean_domain_auc"],
         "by_domain": by_domain,
         "seconds": round(seconds, 2),
         "search_seconds": round(sum(s["seconds"] for epoch in history for s in epoch.get("searches", ())), 2),

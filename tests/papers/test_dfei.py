@@ -220,8 +220,9 @@ def test_what_the_history_is_told_are_the_features_that_are_there(monkeypatch):
     model(inputs, training=True)
     told = model.figures()["dfei"]["domains"]
     assert list(told) == ["sport"]
-    np.testing.assert_allclose(told["sport"], model.domain_features.v.numpy()[1], rtol=5.1e-6)
-    assert all(value == float(f"{value:.6g}") for value in told["sport"])
+    np.testing.assert_allclose(told["sport"], model.domain_features.v.numpy()[1], atol=5.1e-5)
+    np.testing.assert_allclose(told["sport"], model.domain_features.v.numpy()[1], rtol=5.1e-7)
+    assert all(value == float(f"{value:.7g}") for value in told["sport"])
     model(make_inputs(), training=True)
     monkeypatch.setattr("models.plugins.dfei.MOST", 1)
     assert list(model.figures()["dfei"]["domains"]) == ["news"]
