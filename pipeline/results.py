@@ -72,6 +72,16 @@ class Results:
         return pushed.get("pushed_destination") or None if pushed.get("pushed") else None
 
     @property
+    def unjudged(self) -> list[str]:
+        """Domains that were trained on and have no test row, most training rows first.
+
+        No figure and no rule knows them. Of more than 1,000 domains in training, the largest are looked at
+        (see `pipeline.data_summary.summarize`).
+        """
+        trained = (self.record.get("data") or {"domains": {}})["domains"]
+        return [name for name in trained if name not in self.metrics["domains"]]
+
+    @property
     def ingest(self) -> dict[str, Any]:
         """Rows, bad rows and reasons, as LogExampleGen counted them."""
         return self._properties("LogExampleGen", "examples")
@@ -90,6 +100,7 @@ class Results:
             "refused": self.refused,
             "overall": self.metrics["overall"],
             "domains": self.metrics["domains"],
+            "unjudged": self.unjudged,
             "baseline": self.metrics.get("baseline"),
             "verdict": self.verdict,
             "masks": masks and masks.figures(),

@@ -42,6 +42,8 @@ def verdict_lines(results: Results) -> list[str]:
     lines = [f"[red]✗ {escape(rule['text'])}[/]" for rule in failed]
     if few:
         lines.append(f"[dim]too few rows to judge: {escape(', '.join(few))}[/]")
+    if results.unjudged:
+        lines.append(f"[dim]trained on, but without a test row: {escape(', '.join(results.unjudged))}[/]")
     if results.blessed:
         lines.append(f"[green]✓ blessed: {len(rules) - len(failed)} rules passed or not applicable[/]")
     else:

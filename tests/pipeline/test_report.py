@@ -64,6 +64,22 @@ def test_a_refused_push_is_said_with_its_reason(tmp_path):
     assert figures["refused"] == "version 3 <b> was rolled back."
 
 
+def test_a_domain_without_a_test_row_is_named(tmp_path):
+    results = results_of([])
+    assert results.unjudged == [] and "without a test row" not in "\n".join(verdict_lines(results))
+    known = {"a": 900, "<b>": 90, "c": 10}
+    data = {"domains": known, "before": None, "drift": None}
+    few = replace(
+        results,
+        record={**results.record, "data": data},
+        metrics={**results.metrics, "domains": {"a": results.metrics["overall"]}},
+    )
+    assert few.figures()["unjudged"] == ["<b>", "c"]
+    assert "trained on, but without a test row: <b>, c" in "\n".join(verdict_lines(few))
+    write_page(few, tmp_path / "report.html")
+    assert "&lt;b&gt;, c: trained on, not judged" in (tmp_path / "report.html").read_text()
+
+
 def test_augmented_rows_are_drawn_only_where_there_are_any(results, tmp_path):
     assert results.augmentation["rows"]
     none = {**results.augmentation, "rows": 0, "moves": [], "reason": "no item is unpopular (p(i) < 0.05)"}
