@@ -29,8 +29,8 @@ def main(folder: RunFolder) -> int:
     """Run the pipeline of a prepared run folder.
 
     Args:
-        folder: holds `launch.json`, written by `mdr run`; gets `config.yaml` and `run.json` when every
-            component has ended well.
+        folder: holds `launch.json`, written by `mdr run`; gets `config.yaml` and `run.json`, or
+            `partial.json` for a part of the graph, when every component has ended well.
 
     Returns:
         Exit status: 0 when every component ended well, `WRONG_CONFIG` when a setting is wrong.
@@ -89,8 +89,11 @@ def main(folder: RunFolder) -> int:
         "data": summarize(store, components, config.log.domain),
         "components": components,
     }
-    write_whole(folder.config, yaml.safe_dump(given["config"], sort_keys=False))
-    write_whole(folder.record, json.dumps(record, indent=1))
+    if launch.until:
+        write_whole(folder.partial, json.dumps(record, indent=1))
+    else:
+        write_whole(folder.config, yaml.safe_dump(given["config"], sort_keys=False))
+        write_whole(folder.record, json.dumps(record, indent=1))
     return 0
 
 

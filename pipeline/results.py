@@ -123,9 +123,9 @@ def load_results(folder: RunFolder) -> Results:
     Raises:
         ValueError: no run has finished there.
     """
-    record = read_json(folder.record) if folder.record.is_file() else {"components": {}}
-    if "DomainGate" not in record["components"]:  # `mdr tune` ends before
+    if not folder.record.is_file():
         raise ValueError(f"{folder.root} holds no finished run; start one with mdr run --out {folder.root}.")
+    record = read_json(folder.record)
 
     def output(component: str, key: str) -> Path:
         return Path(record["components"][component]["outputs"][key]["uri"])

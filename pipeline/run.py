@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -38,16 +39,20 @@ class RunError(RuntimeError):
         self.status = status
 
 
-def run(config: Config, folder: RunFolder, console: Console, until: str = "") -> None:
+def run(config: Config, folder: RunFolder, console: Console, until: str = "") -> dict[str, Any]:
     """Run the pipeline on this machine.
 
-    `config.yaml` and `run.json` of the last run that ended well stay until this one has ended well, too.
+    `config.yaml` and `run.json` of the last run that ended well stay until this one has ended well, too; a
+    run of a part of the graph leaves them as they are.
 
     Args:
         config: the checked config.
         folder: where everything of the run goes; what an earlier run left there is reused.
         console: where the progress is shown.
         until: the last component to run, such as `Transform`; empty for all.
+
+    Returns:
+        What each component did (see pipeline/lineage.py).
 
     Raises:
         ConfigError: the data does not fit the config, or a setting of the model or its training is wrong;
@@ -77,6 +82,7 @@ def run(config: Config, folder: RunFolder, console: Console, until: str = "") ->
             f"{name} failed: {error}\nThe whole log is {folder.log}. What was finished is kept: "
             "the same command goes on from there."
         )
+    return read_json(folder.partial if until else folder.record)["components"]
 
 
 def _prepare(config: Config, folder: RunFolder, until: str) -> None:

@@ -72,6 +72,11 @@ class RunFolder:
         return self.root / "run.json"
 
     @property
+    def partial(self) -> Path:
+        """The same of the last run of a part of the graph, such as a search: it is no finished run."""
+        return self.root / "partial.json"
+
+    @property
     def report(self) -> Path:
         """The page for people."""
         return self.root / "report.html"

@@ -36,8 +36,7 @@ def tune(config: Config, folder: RunFolder, console: Console) -> dict[str, Any]:
         RunError: see `pipeline.run.run`.
     """
     check_grid(config)
-    run(config, folder, console, until="Tuner")
-    outputs = read_json(folder.record)["components"]["Tuner"]["outputs"]
+    outputs = run(config, folder, console, until="Tuner")["Tuner"]["outputs"]
     trials = read_json(Path(outputs["tuner_results"]["uri"]) / "tuner_results.json")
     keys = list(config.tuning.grid)
     table = Table(title="mean domain AUC on the validation split", title_justify="left", box=None)

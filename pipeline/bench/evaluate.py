@@ -28,7 +28,7 @@ from components.domain_evaluator.trial import PROBABILITY, SIGNATURE
 from pipeline.bench.machine import machine
 from pipeline.config import BeamSettings, load
 from pipeline.run import run as run_pipeline
-from pipeline.run_folder import RunFolder, read_json
+from pipeline.run_folder import RunFolder
 from schema.log_schema import LABEL, LogSchema
 from schema.sample.write import write
 
@@ -115,9 +115,7 @@ def _trained(place: Path, domains: int, console: Console) -> tuple[LogSchema, st
     """Return the log's schema, a trained SavedModel and the files of the test split."""
     sample = write(place / "sample", rows=4000 * domains, domains=domains)
     config = load(sample / "config.yaml", ["learning.epochs=1"])
-    folder = RunFolder(place / "run")
-    run_pipeline(config, folder, console, until="Trainer")
-    components = read_json(folder.record)["components"]
+    components = run_pipeline(config, RunFolder(place / "run"), console, until="Trainer")
     examples = components["LogExampleGen"]["outputs"]["examples"]["uri"]
     model = path_utils.serving_model_path(components["Trainer"]["outputs"]["model"]["uri"])
     return config.log, model, split_files(f"{examples}/Split-test")

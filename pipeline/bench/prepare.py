@@ -13,7 +13,7 @@ from components.log_example_gen.sources import fingerprint
 from models.settings import AUGMENTED, PSEUDO
 from pipeline.config import Config
 from pipeline.run import run
-from pipeline.run_folder import RunFolder, read_json
+from pipeline.run_folder import RunFolder
 from pipeline.source import code_version
 from schema.atomic import write_whole
 
@@ -63,8 +63,8 @@ def prepare(config: Config, folder: Path, console: Console) -> Prepared:
     place = folder / f"columns-{_key(config)}"
     if not (place / SPEC).is_file():
         pipeline = RunFolder(folder / "pipeline")
-        run(config, pipeline, console, until="PseudoLabeler" if config.classifier else "Transform")
-        _decode(config, read_json(pipeline.record)["components"], place)
+        until = "PseudoLabeler" if config.classifier else "Transform"
+        _decode(config, run(config, pipeline, console, until), place)
     return Prepared(place)
 
 

@@ -2,8 +2,11 @@
 
 import pytest
 from command import kill_when_running, mdr
+from rich.console import Console
 
+from pipeline.config import load
 from pipeline.results import load_results
+from pipeline.run import run
 from pipeline.run_folder import RunFolder
 
 KEPT = {
@@ -58,6 +61,10 @@ def test_a_killed_run_leaves_the_record_of_the_one_before(sample, finished):
     assert kept(finished) == KEPT
 
 
-def test_what_ended_before_the_gate_such_as_mdr_tune_is_no_finished_run(finished):
+def test_a_part_of_the_graph_as_mdr_tune_runs_it_leaves_the_record_and_is_no_finished_run(sample, finished):
+    components = run(load(sample), finished, Console(quiet=True), until="LogExampleGen")
+    assert components["LogExampleGen"]["outputs"]["examples"]["properties"]["rows"] > 900
+    assert kept(finished) == KEPT
+    finished.record.unlink()
     with pytest.raises(ValueError, match="holds no finished run"):
         load_results(finished)
