@@ -42,28 +42,22 @@ class PCGrad(LearningMethod):
                 counts.append(len(own))
         if not gradients:
             return Trained(0, NAN)
-        trained = sum(counts)
-        gradients = [
-            [g * (count / trained) for g in own] for own, count in zip(gradients, counts, strict=True)
-        ]
-        # As plain numbers, so that the gradients keep their type.
-        factors = projected(gram(gradients), random).sum(axis=0).tolist()
-        self.steps.apply(
-            [
-                sum(c * g for c, g in zip(factors, parts, strict=True))
-                for parts in zip(*gradients, strict=True)
-            ]
-        )
-        return Trained(trained, float(np.average(losses, weights=counts)))
+        shares = np.array(counts) / sum(counts)
+        stacked = [np.stack(parts) for parts in zip(*gradients, strict=True)]
+        # The shares go into the few products and factors instead of all the gradients.
+        factors = projected(gram(stacked) * np.outer(shares, shares), random).sum(axis=0) * shares
+        self.steps.apply([np.tensordot(factors.astype(g.dtype), g, axes=1) for g in stacked])
+        return Trained(sum(counts), float(np.average(losses, weights=counts)))
 
 
-def gram(gradients: list[list[np.ndarray]]) -> np.ndarray:
-    """Return the inner products of the domains' gradients, `(domains, domains)`."""
-    products = np.zeros((len(gradients), len(gradients)))
-    for parts in zip(*gradients, strict=True):
-        flat = np.stack([part.ravel() for part in parts])
-        products += flat @ flat.T
-    return products
+def gram(gradients: list[np.ndarray]) -> np.ndarray:
+    """Return the inner products of the domains' gradients, `(domains, domains)`.
+
+    Args:
+        gradients: of each weight, those of all domains, `(domains, *shape)`.
+    """
+    flat = [parts.reshape(len(parts), -1) for parts in gradients]
+    return sum(parts @ parts.T for parts in flat)
 
 
 def projected(products: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -191,7 +191,7 @@ def by_definition(gradients, random):
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_projection_by_inner_products_is_that_by_vectors(n):
     gradients = np.random.default_rng(n).normal(size=(n, 4))
-    parts = [[g[:1], g[1:].reshape(3, 1)] for g in gradients]
+    parts = [gradients[:, :1], gradients[:, 1:].reshape(n, 3, 1)]
     factors = projected(gram(parts), np.random.default_rng(5))
     expected = by_definition(list(gradients), np.random.default_rng(5))
     np.testing.assert_allclose(factors @ gradients, expected, atol=1e-10)
