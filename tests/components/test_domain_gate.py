@@ -45,6 +45,13 @@ def failed(rules):
     return [(rule.rule, rule.domain) for rule in rules if rule.verdict == "fail"]
 
 
+def test_a_limit_that_is_not_named_keeps_its_default():
+    settings = gate(overall={"min_auc": 0.6}, domain={"max_logloss": 0.7})
+    assert settings.overall.calibration == (0.8, 1.25)
+    assert (settings.domain.min_auc, settings.domain.max_logloss) == (0.5, 0.7)
+    assert gate(domain={"min_auc": None}).domain.min_auc is None
+
+
 @pytest.mark.parametrize(
     ("key", "limit", "good", "bad"),
     [
@@ -159,7 +166,7 @@ def test_an_undefined_figure_over_all_rows_is_not_blessed_and_said():
 
 def test_settings_without_an_absolute_floor_are_refused():
     with pytest.raises(ValidationError, match=r"overall\.min_auc must be set"):
-        gate(overall={"max_logloss": 0.7})
+        gate(overall={"min_auc": None, "max_logloss": 0.7})
     with pytest.raises(ValidationError, match="smaller limit comes first"):
         gate(domain={"calibration": [1.1, 0.9]})
 
