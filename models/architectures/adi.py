@@ -38,7 +38,7 @@ class ADI(MultiDomainModel):
 
     def assemble(self, settings):
         """Make the adaptation layer, the networks and the towers."""
-        n_fields = max(len(self.spec.fields), 1)
+        n_fields = max(sum(field.group != "domain" for field in self.spec.fields), 1)
         self.squeeze = DomainDense(self.n_domains, settings.adaptation_units, activation="relu")
         self.excite = DomainDense(self.n_domains, n_fields, activation="sigmoid")
         self.norm = PartitionedNorm(self.n_domains)

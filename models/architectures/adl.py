@@ -33,6 +33,8 @@ class ADL(MultiDomainModel):
         decay: float = Field(0.9, ge=0, lt=1)
         temperature: float = Field(0.02, gt=0)
 
+    scalable = False
+
     def assemble(self, settings):
         """Make the router and the networks."""
         self.router = ClusterRouter(

@@ -27,6 +27,8 @@ class AutoInt(MultiDomainModel):
         n_heads: int = 2
         head_units: int = 32
 
+    scalable = False
+
     def assemble(self, settings):
         """Make the attention layers."""
         self.attention = [

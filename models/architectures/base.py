@@ -34,6 +34,7 @@ class MultiDomainModel(keras.Model):
     built_in: tuple[str, ...] = ()  # plug-ins that are a part of the architecture
     replaceable = True  # whether other values can take the place of the weights for one call
     enrichable = False  # whether it calls `enrich`
+    scalable = True  # whether it has parts for all domains, and the layers of each can be scaled one by one
 
     def __init__(
         self,

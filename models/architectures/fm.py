@@ -14,6 +14,8 @@ class FM(MultiDomainModel):
     The values of a sequence count as one field, their mean, and so do not interact with each other.
     """
 
+    scalable = False
+
     def assemble(self, settings):
         """Make w_0 and w_i; the v_i are the fields' embeddings."""
         self.add_linear_term()

@@ -41,6 +41,7 @@ class HiNet(MultiDomainModel):
         dropout: float = 0.2
 
     enrichable = True
+    scalable = False
 
     def assemble(self, settings):
         """Make the experts of both layers, the attention and the towers."""

@@ -29,6 +29,8 @@ class Isolated(MultiDomainModel):
         """Return embeddings of each domain's own."""
         return FieldEmbedding(self.spec, dim, l2, copies=self.n_domains)
 
+    scalable = False
+
     def assemble(self, settings):
         """Make the MLPs."""
         self.tower = self.part("tower", DomainTower(self.n_domains, settings.units, settings.dropout))

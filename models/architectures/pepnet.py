@@ -17,6 +17,7 @@ class PEPNet(EPNet):
     """
 
     network_layer = GatedMLP
+    scalable = False
 
     def represent(self, fields, domain, training):
         """Return the last hidden layer."""

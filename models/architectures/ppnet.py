@@ -27,6 +27,8 @@ class PPNet(MultiDomainModel):
         units: tuple[int, ...] = (256, 128, 64)
         dropout: float = 0.2
 
+    scalable = False
+
     def assemble(self, settings):
         """Make the gated network."""
         self.network = self.part("shared", GatedMLP(settings.units, settings.dropout))

@@ -20,6 +20,7 @@ class TfrsDcn(MultiDomainModel):
     """
 
     replaceable = False
+    scalable = False
 
     class Settings(Settings):
         """Widths.

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from models.layers.differentiation import Differentiated
 from models.plugins.base import Plugin
-from models.registry import register
+from models.registry import entries, find, register
 from schema.base import Settings
 
 
@@ -33,6 +33,20 @@ class SDDN(Plugin):
         super().__init__(settings, model, classifier)
         model.classifier = classifier  # so that it is exported with the model
         self._seen = None
+
+    @classmethod
+    def check_architecture(cls, architecture, settings):
+        """Check that there are shared layers to scale.
+
+        Raises:
+            ValueError: there are none, or they cannot be scaled one by one; names the architectures that fit.
+        """
+        if not find("architectures", architecture).cls.scalable:
+            fitting = ", ".join(entry.name for entry in entries("architectures") if entry.cls.scalable)
+            raise ValueError(
+                f"sddn does not fit {architecture}, which has no layers for all domains that could be scaled "
+                f"one by one; it fits {fitting}."
+            )
 
     def part(self, role, layer):
         """Scale the layers of a shared network."""

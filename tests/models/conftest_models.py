@@ -66,7 +66,7 @@ def small_model(architecture: str, spec: FeatureSpec = SPEC, share: float = 0.0,
         embedding_dim=4,
         unknown_domain_share=share,
     )
-    classifier = small_classifier(spec) if architecture == "ssctl" else None
+    classifier = small_classifier(spec) if architecture == "ssctl" or "sddn" in plugins else None
     return create_model(spec, model, 1e-4, classifier)
 
 

@@ -13,10 +13,11 @@ from models.backend import create_steps
 from models.backend.optimizer import RowAdam
 from models.describe import describe
 from models.export import export
-from models.features import FeatureSpec
-from models.registry import names
+from models.features import FeatureSpec, InputField
+from models.layers.differentiation import DifferentiationNetwork
+from models.registry import check, find, names
 from models.served import ServedModel, meaning, weight_names
-from models.settings import ModelSettings
+from models.settings import LearningSettings, ModelSettings
 
 ALL = names("architectures")
 every = pytest.mark.parametrize("name", ALL)
@@ -82,10 +83,25 @@ def test_low_precision_gives_finite_losses(name, policy):
 def test_a_group_without_a_field_and_no_fields_at_all_are_answered(name):
     single = FeatureSpec(fields=SPEC.fields[:1], domain="channel", domains=SPEC.domains)
     none = FeatureSpec(fields=(), domain="channel", domains=("only",))
-    for spec in (single, none) if name != "ssctl" else (single,):  # whose classifier must read something
+    owner = InputField(name="owner", kind="categorical", size=5, group="domain")
+    described = FeatureSpec(fields=(*SPEC.fields, owner), domain="channel", domains=SPEC.domains)
+    # ssctl's classifier must read something
+    for spec in (single, described, none) if name != "ssctl" else (single, described):
         model = small_model(name, spec)
         outputs = keras.ops.convert_to_numpy(model.probabilities(model(make_inputs(5, spec))))
         assert outputs.shape == (5,) and np.isfinite(outputs).all()
+
+
+@most
+def test_sddn_scales_something_wherever_it_is_accepted(name):
+    chosen = ModelSettings(architecture=name, plugins=("sddn",))
+    if find("architectures", name).cls.scalable:
+        check(chosen, LearningSettings(), has_classifier=True)
+        layers = small_model(name, plugins=("sddn",))._flatten_layers()
+        assert any(isinstance(layer, DifferentiationNetwork) for layer in layers)
+    else:
+        with pytest.raises(ValueError, match=f"sddn does not fit {name}, .* it fits .*mmoe"):
+            check(chosen, LearningSettings(), has_classifier=True)
 
 
 @every
