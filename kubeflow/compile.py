@@ -79,7 +79,7 @@ def parameters(config: Config) -> dict[str, tuple[str | None, str]]:
     path = config.data.path if config.kubeflow.on_volume(config.data.path) else None
     return {
         "data-path": (path, "Where the logs are, as data.path of the config: a path on a volume."),
-        "span": ("", "Newest date to read, such as 2026-01-31, if data-path has {DATE}; empty: the newest."),
+        "span": ("", "Newest date to read, if data-path has {DATE}; empty: data.span, else the newest."),
         "data-fingerprint": ("", "Any new text reads logs again that changed behind the same path and span."),
         "model": ("{}", 'JSON of the model\'s keys that differ, such as {"architecture": "star"}.'),
         "gate": ("{}", 'JSON of the gate\'s keys that differ, such as {"overall": {"min_auc": 0.6}}.'),
