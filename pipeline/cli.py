@@ -126,7 +126,9 @@ def models(
 def predict(
     model: Annotated[Path, typer.Option("--model", help="A pushed version, or the folder of versions.")],
     rows: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines with the log's columns.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where the scored rows go.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the scored rows go; ROWS.scored.csv without it.")
+    ] = None,
 ) -> None:
     """Score a file of rows with a pushed model."""
     from pipeline.predict import predict as score
