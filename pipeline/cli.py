@@ -107,15 +107,16 @@ def tune(config: ConfigName, out: Out, overrides: Overrides = None) -> None:
 def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table for machines.")] = False,
     docs: Annotated[
-        Path | None, typer.Option("--docs", help="Also redraw the table of models.md in this folder.")
+        Path | None, typer.Option("--docs", help="Also redraw the tables of models.md in this folder.")
     ] = None,
 ) -> None:
     """List the architectures, plug-ins and learning methods that a config can name."""
     from pipeline.bench.tables import write_part
-    from pipeline.model_table import markdown, print_models, rows
+    from pipeline.model_table import markdown, print_models, rows, settings_markdown
 
     if docs:
         write_part(docs / "models.md", "models", markdown())
+        write_part(docs / "models.md", "settings", settings_markdown())
     if as_json:
         typer.echo(json.dumps(rows(), indent=1))
     else:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -9,7 +10,7 @@ from models.architectures.base import create_model
 from models.describe import describe
 from models.domain_classifier import untrained
 from models.features import FeatureSpec, InputField
-from models.registry import Entry, entries
+from models.registry import Entry, entries, own_settings
 from models.settings import ModelSettings
 
 # The standard shape that parameters are counted at: 10 fields of 1,000 values, 10 domains.
@@ -18,28 +19,33 @@ STANDARD = FeatureSpec(
     domain="domain",
     domains=tuple(f"domain_{i}" for i in range(10)),
 )
+ROLES = {"architectures": "architecture", "plugins": "plug-in", "learning": "learning method"}  # by room
 
 
 def rows() -> list[dict[str, Any]]:
     """Return one row per architecture, plug-in and learning method.
 
     Returns:
-        `name`, `role`, `kind`, `paper`, `backends`, and for architectures what `describe` counts at the
-        standard shape.
+        `name`, `role`, `kind`, `paper`, `backends`, its own `settings` with their defaults, and for
+        architectures what `describe` counts at the standard shape.
     """
-    table, classifier = [], untrained(STANDARD)
-    for entry in entries("architectures"):
-        model = create_model(STANDARD, ModelSettings(architecture=entry.name), classifier=classifier)
-        table.append(_about(entry, "architecture") | describe(model))
-    for room, role in (("plugins", "plug-in"), ("learning", "learning method")):
-        for entry in entries(room):
-            table.append(_about(entry, role))
+    table, classifier = _listed(), untrained(STANDARD)
+    for row in table:
+        if row["role"] == ROLES["architectures"]:
+            settings = ModelSettings(architecture=row["name"])
+            row |= describe(create_model(STANDARD, settings, classifier=classifier))
     return table
+
+
+def _listed() -> list[dict[str, Any]]:
+    """Return the rows without what is counted: no model is built."""
+    return [_about(entry, role) for room, role in ROLES.items() for entry in entries(room)]
 
 
 def _about(entry: Entry, role: str) -> dict[str, Any]:
     about = {"name": entry.name, "role": role, "kind": entry.kind, "paper": entry.paper}
-    return {**about, "backends": list(entry.backends)}
+    defaults = own_settings(entry, {}).model_dump(mode="json")
+    return {**about, "backends": list(entry.backends), "settings": defaults}
 
 
 def print_models(console: Console) -> None:
@@ -75,4 +81,14 @@ def markdown() -> str:
             row["paper"],
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def settings_markdown() -> str:
+    """Return what can be set of its own, as a section of a Markdown page; values as a config writes them."""
+    lines = ["| name | role | own settings, with their defaults |", "|---|---|---|"]
+    for row in _listed():
+        if row["settings"]:
+            text = yaml.safe_dump(row["settings"], default_flow_style=True, sort_keys=False, width=10_000)
+            lines.append(f"| `{row['name']}` | {row['role']} | `{text.strip()}` |")
     return "\n".join(lines)
