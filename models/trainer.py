@@ -30,6 +30,10 @@ from schema import progress
 REPORT_SECONDS = 0.5
 SAVE_SECONDS = 60  # between saves at outer steps, besides that of every epoch
 SAVE_SHARE = 20  # and so many times what a save takes
+UNREAD = (
+    "the domain classifier and its rows with a pseudo-domain are for nothing: this model reads neither. "
+    "The plug-ins isct and sddn do, and the architecture ssctl."
+)
 
 
 def run_fn(fn_args) -> None:
@@ -116,6 +120,8 @@ def train(
     """
     method = create_method(model, columns, learning, augmented, pseudo)
     steps = method.steps
+    if pseudo is not None and not model.reads_classifier:
+        progress.report("Trainer", warning=UNREAD)
     if start:
         start(model)
     validation = Validation(validation_columns, model.spec, learning.min_domain_rows, columns.offsets)
@@ -130,6 +136,8 @@ def train(
     while _goes_on(learning, state) or _next_phase(method, state):
         measured = _epoch(method, state, learning.epochs, work) | validation.measure(steps)
         measured |= method.figures() | model.figures()
+        if pseudo is not None:
+            measured["pseudo_rows"] = pseudo.rows if model.wants_pseudo else 0
         measured["domains_skipped"] = [method.name_of(domain) for domain in sorted(method.skipped)]
         state.history.append(measured)
         _log(writer, measured)

@@ -34,8 +34,8 @@ class Results:
             (components/counterfactual_augmenter), with the rows that a domain `gave` and `got`; None for a
             run without it.
         classifier: `quality` (components/domain_classifier/quality.py), its `warning`, the number of
-            pseudo-labelled `rows`, and `targets`: each domain that rows may go to with its `rows`, their mean
-            `confidence` and `bins` of it; None for a run without one.
+            pseudo-labelled `rows` and whether they were `trained_on`, and `targets`: each domain that rows
+            may go to with its `rows`, their mean `confidence` and `bins` of it; None for a run without one.
     """
 
     config: Config
@@ -130,16 +130,17 @@ def load_results(folder: RunFolder) -> Results:
     def output(component: str, key: str) -> Path:
         return Path(record["components"][component]["outputs"][key]["uri"])
 
+    history = read_json(output("Trainer", "model_run") / "history.json")
     return Results(
         config=configs.load(folder.config),
         record=record,
         metrics=read_json(output("DomainEvaluator", "evaluation") / "metrics.json"),
         verdict=read_json(output("DomainGate", "blessing") / VERDICT_FILE),
-        history=read_json(output("Trainer", "model_run") / "history.json"),
+        history=history,
         data_gate=read_json(output("DataGate", "gate") / "gate.json"),
         warm_start=_warm_start(output("Trainer", "model_run") / "warm_start.json"),
         augmentation=_augmentation(record),
-        classifier=_classifier(record),
+        classifier=_classifier(record, history),
     )
 
 
@@ -166,7 +167,7 @@ def _augmentation(record: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _classifier(record: dict[str, Any]) -> dict[str, Any] | None:
+def _classifier(record: dict[str, Any], history: list[dict[str, Any]]) -> dict[str, Any] | None:
     components = record["components"]
     if "PseudoLabeler" not in components:
         return None
@@ -187,5 +188,6 @@ def _classifier(record: dict[str, Any]) -> dict[str, Any] | None:
         "quality": read_json(folder / "quality.json"),
         "warning": model["properties"]["warning"],
         "rows": labels["properties"]["rows"],
+        "trained_on": bool(history and history[-1].get("pseudo_rows")),
         "targets": targets,
     }

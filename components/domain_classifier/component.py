@@ -60,6 +60,14 @@ def DomainClassifier(
             f" the held-out rows, always saying the largest domain is on {quality['majority_rate']:.1%}. Rows"
             " with a pseudo-domain do not count in the training."
         )
+    elif quality["better_than_chance"] is None:
+        only = len(quality["classes"]) == 1
+        why = f"{quality['classes'][0]} is the only one to tell" if only else "no row could be held out"
+        warning = (
+            f"nothing is known of how good the domain classifier is: {why}. With isct, rows of"
+            f" {', '.join(quality['dominant'])} count as rows of others all the same."
+        )
+    if warning:
         logging.warning("%s", warning)
         progress.report("DomainClassifier", warning=warning)
     model.set_string_custom_property("warning", warning)

@@ -193,6 +193,11 @@ class MultiDomainModel(keras.Model):
         """Whether rows with a pseudo-domain join the training rows."""
         return any(plugin.wants_pseudo for plugin in self._plugins)
 
+    @property
+    def reads_classifier(self) -> bool:
+        """Whether a plug-in reads the domain classifier or what it says of the rows."""
+        return any(plugin.needs_classifier for plugin in self._plugins)
+
     def weigh(self, losses, inputs: dict):
         """Return what the rows' losses `(batch,)` count in training, as the plug-ins have it."""
         for plugin in self._plugins:

@@ -94,6 +94,17 @@ def test_rows_with_a_pseudo_domain_join_for_a_model_that_wants_them(place):
     assert model.confidence_weights.variance.numpy() == pytest.approx(1 - drift, abs=0.1 * drift)
 
 
+@pytest.mark.parametrize(("architecture", "reads"), [("ssctl", True), ("shared_bottom", False)])
+def test_a_model_that_does_not_read_the_classifier_is_said_not_to(place, monkeypatch, architecture, reads):
+    said, pseudo = [], pseudo_rows()
+    monkeypatch.setattr(trainer.progress, "report", lambda *_, **figures: said.append(figures))
+    learning = LEARNING.model_copy(update={"epochs": 1})
+    model = fresh_model(architecture)
+    [measured] = trainer.train(model, TRAIN, VALIDATION, learning, *place, pseudo=pseudo)
+    assert measured["pseudo_rows"] == (pseudo.rows if reads else 0)
+    assert any("this model reads neither" in one.get("warning", "") for one in said) is not reads
+
+
 def test_a_saved_classifier_is_frozen_in_the_model_and_counts_only_where_it_is_needed(place):
     keras.utils.set_random_seed(3)
     saved = small_classifier()

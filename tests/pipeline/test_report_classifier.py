@@ -14,6 +14,8 @@ from components.pseudo_labeler.settings import CONFIDENCE_BINS
 from pipeline.report.page import write_page
 from pipeline.results import _classifier
 
+TRAINED = [{"pseudo_rows": 40}]
+
 
 def outputs(folder, p, labels, classes, warning=""):
     """Write what the two components leave; return their part of a run's record."""
@@ -56,7 +58,7 @@ def judged():
 
 
 def test_the_figures_are_those_of_the_components(tmp_path, judged):
-    read = _classifier(outputs(tmp_path, *judged, ["<b>x", "mail", "shop"]))
+    read = _classifier(outputs(tmp_path, *judged, ["<b>x", "mail", "shop"]), TRAINED)
     assert read["rows"] == 40 and read["quality"]["accuracy"] > 0.9
     first, second, _ = read["targets"]
     assert (first["domain"], first["rows"], first["confidence"]) == ("<b>x", 40, pytest.approx(0.53))
@@ -73,17 +75,24 @@ def test_the_figures_are_those_of_the_components(tmp_path, judged):
 
 
 def test_a_classifier_no_better_than_chance_is_said_to_be_so(tmp_path, judged):
-    page = page_of(_classifier(outputs(tmp_path, *judged, ["a", "b", "c"], "it guesses.")), tmp_path)
+    page = page_of(_classifier(outputs(tmp_path, *judged, ["a", "b", "c"], "it guesses."), []), tmp_path)
     assert "<strong>Careful:</strong> it guesses." in page
 
 
 def test_of_two_domains_there_is_nothing_to_draw(tmp_path):
     record = outputs(tmp_path, np.ones((4, 1)), np.zeros(4, int), ["rest"])
-    page = page_of(_classifier(record), tmp_path)
+    page = page_of(_classifier(record, TRAINED), tmp_path)
     assert "also stand as rows of the domain that a classifier finds each most like: rest." in page
     assert page.count('class="plotly-graph-div"') == 2
 
 
+@pytest.mark.parametrize("history", [[], [{"pseudo_rows": 0}]])
+def test_rows_that_the_training_did_not_use_are_not_said_to_count(tmp_path, judged, history):
+    page = page_of(_classifier(outputs(tmp_path, *judged, ["a", "b", "c"]), history), tmp_path)
+    assert "40 training rows of home could also stand as rows" in page
+    assert "The training did not use them" in page and "also stand as rows of the domain that a" in page
+
+
 def test_without_a_classifier_there_is_no_section(tmp_path):
-    assert _classifier({"components": {}}) is None
+    assert _classifier({"components": {}}, []) is None
     assert "Pseudo-domains" not in page_of(None, tmp_path)
