@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from models.architectures.base import MultiDomainModel
 from models.layers.hierarchy import ExpertHierarchy
-from models.registry import find, own_settings, register
+from models.registry import entries, find, own_settings, register
 from models.settings import ModelSettings
 from schema.base import Settings
 
@@ -18,8 +18,8 @@ class AREAD(MultiDomainModel):
     """f(x, d) = Avg{sigma(e_{L,j})} over the outputs j that the mask of domain d uses.
 
     The experts e_{l,n} are those of `ExpertHierarchy`, above what the base recommender makes of a row. Until
-    the masks are in use (warm-up; always, with another learning method than `hemp`) the loss is that of the
-    mean over all outputs (Eq. 6), and then the sum of the losses of the outputs in use (Eq. 8).
+    the masks are in use (from the first search of `hemp` on, or of the model that a warm start goes on from)
+    the loss is that of the mean over all outputs (Eq. 6), then the sum of the losses of those in use (Eq. 8).
 
     The unknown domain's mask keeps all experts.
     """
@@ -28,7 +28,7 @@ class AREAD(MultiDomainModel):
         """The base, and the experts above it.
 
         Attributes:
-            base: architecture below the experts; one that has a `represent`. base_settings: its own settings.
+            base: architecture below the experts (see `fits_below`). base_settings: its own settings.
             n_experts: on each level. expert_units: on each level, the widths of an expert's layers.
             dropout: after every hidden layer of an expert; the paper names none.
         """
@@ -42,8 +42,9 @@ class AREAD(MultiDomainModel):
         @model_validator(mode="after")
         def _base_is_possible(self):
             entry = find("architectures", self.base)
-            if entry.cls.represent is MultiDomainModel.represent:
-                raise ValueError(f"{self.base} cannot be the base of aread; mmoe, dcn or ple can")
+            if not fits_below(entry.cls):
+                fitting = ", ".join(e.name for e in entries("architectures") if fits_below(e.cls))
+                raise ValueError(f"{self.base} cannot be the base of aread; these can: {fitting}")
             own_settings(entry, self.base_settings)
             return self
 
@@ -55,11 +56,13 @@ class AREAD(MultiDomainModel):
                 )
             return self
 
+    represents_all = False  # the experts are above it
+
     def assemble(self, settings):
         """Make the base, without embedding and output of its own, and the experts."""
         entry = find("architectures", settings.base)
         # What is never called of the base, such as its towers, is never built and has no weights.
-        names = self.spec.domains[: self.n_domains - 1]  # of the groups, where groups stand for domains
+        names = tuple(map(str, range(self.n_domains - 1)))  # groups, perhaps, even more than domains
         self.base = entry.cls(
             self.spec.model_copy(update={"domains": names}),
             own_settings(entry, settings.base_settings),
@@ -103,3 +106,8 @@ class AREAD(MultiDomainModel):
         logits, in_use = outputs
         in_use = ops.cast(in_use, logits.dtype)
         return ops.sum(ops.sigmoid(logits) * in_use, axis=-1) / ops.sum(in_use, axis=-1)
+
+
+def fits_below(architecture: type[MultiDomainModel]) -> bool:
+    """Return whether experts can stand above an architecture's `represent` without loss of its parts."""
+    return architecture.represent is not MultiDomainModel.represent and architecture.represents_all

@@ -35,6 +35,7 @@ class MultiDomainModel(keras.Model):
     replaceable = True  # whether other values can take the place of the weights for one call
     enrichable = False  # whether it calls `enrich`
     scalable = True  # whether it has parts for all domains, and the layers of each can be scaled one by one
+    represents_all = True  # whether `represent`, where there is one, leaves out the last layers alone
 
     def __init__(
         self,

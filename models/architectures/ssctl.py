@@ -35,6 +35,7 @@ class SSCTL(MultiDomainModel):
 
     built_in = ("isct", "sddn")
     enrichable = True
+    represents_all = False  # the plug-ins are beside it
 
     def assemble(self, settings):
         """Make the experts, the gate and the tower."""

@@ -11,6 +11,8 @@ class WideDeep(PlainMLP):
     The paper's wide part also takes products of features chosen by hand; no log names any, so ours is linear.
     """
 
+    represents_all = False  # the linear part is beside it
+
     def assemble(self, settings):
         """Make the deep part, as `mlp` does, and the wide one."""
         super().assemble(settings)

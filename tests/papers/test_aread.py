@@ -181,7 +181,7 @@ def test_candidates_begin_near_the_largest_gates(seed, s0, flip):
         np.testing.assert_array_equal(mask, expected if SPACE.has_output(expected[None])[0] else True)
 
 
-BASES = ["mlp", "shared_bottom", "mmoe", "dcn", "dcnv2", "cgc", "ple", "epnet", "pepnet"]
+BASES = ["cgc", "dcn", "dcnv2", "epnet", "mlp", "mmoe", "pepnet", "ple", "shared_bottom"]
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -193,10 +193,26 @@ def test_any_architecture_with_a_representation_can_be_the_base(base):
     assert not [v.path for v in model.variables if "tower" in v.path]  # nothing of the base stays unused
 
 
+def test_there_may_be_more_groups_than_domains():
+    own = {"base": "mmoe", "n_experts": (2, 3), "expert_units": ((3,), (2,))}
+    settings = ModelSettings(architecture="aread", settings=own, embedding_dim=3, domain_groups=3)
+    model = create_model(SPEC, settings)
+    model.domain_group.assign([1, 0, 3])  # of two domains and the unknown one
+    assert model.base.n_domains == model.n_domains == 4
+    assert np.isfinite(model.probabilities(model(make_inputs()))).all()
+
+
+@pytest.mark.parametrize("base", ["star", "wide_deep", "deepfm", "ssctl", "aread"])
+def test_a_base_of_which_parts_would_be_lost_is_refused_and_those_that_fit_are_named(base):
+    model = ModelSettings(architecture="aread", settings={"base": base})
+    said = rf"{base} cannot be the base of aread; these can: {', '.join(BASES)}\."
+    with pytest.raises(ValueError, match=said):
+        check(model, LearningSettings(), has_classifier=False)
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({"base": "star"}, "star cannot be the base of aread"),
         ({"base": "mmo"}, "'mmo' is no architecture"),
         ({"n_experts": (3, 6)}, "n_experts has 2 levels, expert_units 3"),
         ({"n_experts": (3,), "expert_units": ((4,),)}, "n_experts"),
