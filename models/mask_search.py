@@ -71,6 +71,7 @@ class SequentialSearch:
         for d, z in np.ndindex(*losses.shape):
             domain = trials.domains[d]
             self.steps.restore(before)
+            self.steps.model.masks_in_use.assign(True)  # Eq. 8 in the first search, too
             self.steps.optimizer.learning_rate = schedule.lr_u
             for rows in trials.train[:, d]:
                 self._wear(domain, masks[d, z])

@@ -31,13 +31,15 @@ def some_trials(columns, space, k=3, rows=16):
     return trials, space.candidates(rng.random((3, space.edges)), 3, 0.7, 0.2, rng)
 
 
-@pytest.mark.parametrize("s", [0.1, 0.45])  # with the second, candidates are done before the last step
-def test_the_search_side_by_side_equals_the_loop_and_leaves_no_trace(s):
+# With the second s, candidates are done before the last step; in the first search no mask is in use yet.
+@pytest.mark.parametrize(("s", "in_use"), [(0.1, False), (0.45, True)])
+def test_the_search_side_by_side_equals_the_loop_and_leaves_no_trace(s, in_use):
     model, columns = small(), make_columns(600)
     method = hemp(model, columns)
     schedule = Schedule(s, 0.2, 0.01)
     with uncompiled():
         list(method.epoch(0))  # the optimizer's slots are in motion
+        model.masks_in_use.assign(in_use)
         trials, candidates = some_trials(columns, method.space)
         before = method.steps.snapshot()
         loop = SequentialSearch(method.steps, columns, model.experts.trainable_variables)
