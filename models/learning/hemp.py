@@ -13,6 +13,8 @@ from models.masks import MaskSpace
 from models.registry import register
 from schema.base import Settings
 
+AT_ONCE = 256  # domains whose rows are drawn at a time, which bounds the memory of a search
+
 
 @register(kind="sparse", paper="AREAD (Luo et al., AAAI 2025), section 2.4, Algorithm 1")
 class HEMP(LearningMethod):
@@ -107,7 +109,12 @@ class HEMP(LearningMethod):
         s0 = max(settings.s, settings.s0 * settings.decay**self.searches)
         candidates = self.space.candidates(gates, settings.z, s0, settings.flip, random)
         schedule = Schedule(settings.s, settings.alpha, settings.lr_u)
-        masks, losses = self._search.run(self._trials(domains, random), candidates, schedule)
+        parts = [slice(first, first + AT_ONCE) for first in range(0, len(domains), AT_ONCE)]
+        done = [
+            self._search.run(self._trials(domains[part], random), candidates[part], schedule)
+            for part in parts
+        ]
+        masks, losses = (np.concatenate(results) for results in zip(*done, strict=True))
         losses = np.where(np.isfinite(losses), losses, np.inf)
         best, which = losses.argmin(axis=1), np.arange(len(domains))
         found = np.isfinite(losses[which, best])
@@ -120,7 +127,7 @@ class HEMP(LearningMethod):
         self._gate_sum[:] = 0
 
     def _trials(self, domains: np.ndarray, random: np.random.Generator) -> Trials:
-        """Draw the rows of a search."""
+        """Draw the rows that some domains are tried on."""
         rows = self.settings.rows or self.batch_size
         first, size = self._rows.offsets[domains], np.diff(self._rows.offsets)[domains]
         train = first + (random.random((self.settings.k, rows, len(domains))) * size).astype(int)

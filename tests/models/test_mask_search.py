@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest_models import SPEC, make_columns, small_model, uncompiled
 
+from models.learning import hemp as hemp_module
 from models.mask_search import BatchedSearch, Schedule, SequentialSearch, Trials
 from models.settings import LearningSettings
 from models.trainer import create_method
@@ -85,6 +86,22 @@ def test_every_domain_takes_the_candidate_with_the_lowest_loss(monkeypatch):
     about = method._done[-1]["domains"]
     assert about["news"]["chosen"] == 0.1 and about["sport"]["chosen"] is None
     assert about["news"]["others"] == [0.4, None, 0.3]
+
+
+def test_the_rows_of_a_search_are_drawn_for_some_domains_at_a_time(monkeypatch):
+    monkeypatch.setattr(hemp_module, "AT_ONCE", 2, raising=False)
+    method, seen = hemp(small(), make_columns(300)), []
+
+    def run(trials, masks, schedule):
+        seen.append(trials.domains.tolist())
+        assert trials.train.shape == (2, len(trials.domains), 16) and len(trials.judge) == len(masks)
+        return masks, np.full(masks.shape[:2], float(len(seen)))
+
+    monkeypatch.setattr(method._search, "run", run)
+    method.calls = 1
+    method.search()
+    assert seen == [[0, 1], [2]]
+    assert [note["chosen"] for note in method._done[-1]["domains"].values()] == [1, 1, 2]
 
 
 @pytest.mark.exhaustive
