@@ -151,6 +151,7 @@ def train(
         state.phase_epochs += 1
         state.partial = None
         _save(method, state, work)
+    method.ended()
     return state.history
 
 
@@ -246,13 +247,12 @@ def _epoch(method: LearningMethod, state: TrainingState, epochs: int, work: Path
 def _log(writer, measured: dict) -> None:
     names = ("epoch", "loss", "samples_per_s", "auc", "mean_domain_auc", "major_auc", "minor_auc")
     shown = {name: measured[name] for name in names if measured[name] is not None}
-    if measured["domains_skipped"]:
-        shown["skipped"] = ", ".join(measured["domains_skipped"])
-    progress.report("Trainer", validated=True, step=measured["steps"], steps=measured["steps"], **shown)
     with writer.as_default(step=measured["epoch"]):
-        for name in names:
-            if measured[name] is not None:
-                tf.summary.scalar(name, measured[name])
+        for name, value in shown.items():
+            tf.summary.scalar(name, value)
         for name, auc in measured["domains"].items():
             tf.summary.scalar(f"domain_auc/{name}", auc)
     writer.flush()
+    if measured["domains_skipped"]:
+        shown["skipped"] = ", ".join(measured["domains_skipped"])
+    progress.report("Trainer", validated=True, step=measured["steps"], steps=measured["steps"], **shown)

@@ -20,10 +20,10 @@ class ExpertMasks:
     Attributes:
         n_experts: experts on each level.
         epoch: the exported one.
-        searches: all of the training, in order.
+        searches: all of the training, in order; perhaps none.
         exported: how many of them the exported model has seen.
-        found: by domain, the note of the search that found the mask in use; a domain without one uses all
-            experts.
+        found: by domain, the note of the search that found the mask in use, or of the mask alone where a warm
+            start brought it; a domain without one uses all experts.
     """
 
     n_experts: list[int]
@@ -128,21 +128,21 @@ def above_chosen(note: dict[str, Any]) -> tuple[float, float, float] | None:
 
 
 def read(history: list[dict[str, Any]]) -> ExpertMasks | None:
-    """Return the masks that a training's history tells of; None if it looked for none.
+    """Return the masks that a training's history tells of; None if its method looks for none.
 
     Args:
         history: what was measured in each epoch (see `HEMP.figures`).
     """
-    noted = [(row["epoch"], search) for row in history for search in row.get("searches", ())]
-    if not noted:
+    if not any("searches" in row for row in history):
         return None
+    noted = [(row["epoch"], search) for row in history for search in row["searches"]]
     epoch = exported_epoch(history)
     seen = [search for searched_in, search in noted if searched_in <= epoch]
-    found = {}
+    found = dict(history[0].get("begun_with", {}))
     for search in seen:
         found |= search["domains"]
     return ExpertMasks(
-        n_experts=next(row["n_experts"] for row in history if row.get("searches")),
+        n_experts=history[0]["n_experts"],
         epoch=epoch,
         searches=[search for _, search in noted],
         exported=len(seen),

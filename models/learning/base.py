@@ -151,6 +151,9 @@ class LearningMethod(BadDomains):
         """Return what the method says about the epoch just trained, as plain values for its history."""
         return {}
 
+    def ended(self) -> None:
+        """Hear that the training has ended; the model has the weights that are exported."""
+
     def generator(self, *numbers: int) -> np.random.Generator:
         """Return the random generator of an epoch, or of one part of it."""
         return np.random.default_rng([self.seed, *numbers])

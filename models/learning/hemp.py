@@ -1,5 +1,6 @@
 """Hierarchical Expert Mask Pruning: every domain finds the experts it uses (AREAD, Algorithm 1)."""
 
+import logging
 import time
 from typing import Literal
 
@@ -11,6 +12,7 @@ from models.learning.base import LearningMethod
 from models.mask_search import BatchedSearch, Schedule, SequentialSearch, Trials, gates_of_all, write_masks
 from models.masks import MaskSpace
 from models.registry import register
+from schema import progress
 from schema.base import Settings
 
 AT_ONCE = 256  # domains whose rows are drawn at a time, which bounds the memory of a search
@@ -78,6 +80,7 @@ class HEMP(LearningMethod):
         self.due = self.settings.warm_up  # batches trained when the next search begins
         self._gate_sum = np.zeros((model.n_domains, self.space.edges))
         self._done: list[dict] = []
+        self._begun_with: dict[str, dict] = {}
         return None
 
     def __init__(self, *args, **kwargs):
@@ -91,6 +94,7 @@ class HEMP(LearningMethod):
     def epoch(self, epoch):
         """Train one epoch; see `LearningMethod.epoch`."""
         self._done = []
+        self._begun_with = {} if epoch else self._sparse_masks()  # which a warm start may have brought
         for trained in self.train_mixed(epoch):
             yield trained
             self.trained += -(-trained.rows // self.batch_size)
@@ -139,20 +143,47 @@ class HEMP(LearningMethod):
         masks = self.space.flat([mask.numpy() for mask in self.model.experts.masks])[domains]
         about = {
             self.name_of(domain): {
-                "density": round(float(density), 4),
                 "chosen": _plain(own[b]),
                 "others": [_plain(loss) for loss in np.delete(own, b)],
-                "mask": "".join("01"[edge] for edge in mask.astype(int)),
+                **self._described(mask),
             }
-            for domain, density, own, b, mask in zip(
-                domains, self.space.density(masks), losses, best, masks, strict=True
-            )
+            for domain, own, b, mask in zip(domains, losses, best, masks, strict=True)
         }
         self._done.append({"step": self.trained, "seconds": round(seconds, 3), "domains": about})
 
+    def _sparse_masks(self) -> dict[str, dict]:
+        """Return the masks of the domains that do not use all experts."""
+        masks = self.space.flat([mask.numpy() for mask in self.model.experts.masks])
+        some = np.flatnonzero(~masks.all(axis=1))
+        return {self.name_of(domain): self._described(masks[domain]) for domain in some}
+
+    def _described(self, mask: np.ndarray) -> dict:
+        density = round(float(self.space.density(mask[None])[0]), 4)
+        return {"density": density, "mask": "".join("01"[edge] for edge in mask.astype(int))}
+
     def figures(self):
-        """Return the searches of the epoch: when, how long, and for each domain its mask and its losses."""
-        return {"n_experts": list(self.model.experts.n_experts), "searches": self._done}
+        """Return the searches of the epoch: when, how long, and for each domain its mask and its losses.
+
+        Those of the first epoch say, too, which masks the training began with, if it began with any.
+        """
+        begun = {"begun_with": self._begun_with} if self._begun_with else {}
+        return {"n_experts": list(self.model.experts.n_experts), "searches": self._done, **begun}
+
+    def ended(self):
+        """Warn of a model that no search has made, or none of this training."""
+        warm_up = f"learning.settings.warm_up is {self.settings.warm_up:,}: set it lower."
+        if not self.searches:
+            warning = (
+                f"hemp: no search took place: the training ended after {self.trained:,} batches; {warm_up}"
+            )
+        elif not self.model.masks_in_use.numpy():
+            warning = (
+                f"hemp: the exported epoch is before the first search: all experts are in use; {warm_up}"
+            )
+        else:
+            return
+        logging.warning(warning)
+        progress.report("Trainer", warning=warning)
 
     def state(self):
         """Return what `LearningMethod.state` does, and where the searches stand."""

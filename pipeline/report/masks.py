@@ -16,7 +16,7 @@ LONG = 16  # letters of a name that a narrow screen has room for
 
 
 def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what `experts.html.j2` shows: masks, figures and plots; None without a mask search.
+    """Return what `experts.html.j2` shows: masks, figures and plots; None for a method without masks.
 
     Args:
         history: what was measured in each epoch.
@@ -25,7 +25,9 @@ def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
     if found is None:
         return None
     compared = Comparison(found.domains, found.masks)
-    notes = found.found or found.searches[-1]["domains"]
+    notes = {name: note for name, note in found.found.items() if "chosen" in note}  # one that was searched
+    if not notes and found.searches:
+        notes = found.searches[-1]["domains"]
     judged = {name: note for name, note in notes.items() if note["chosen"] is not None}
     return {
         "masks": found,
@@ -34,7 +36,7 @@ def section(history: list[dict[str, Any]]) -> dict[str, Any] | None:
         "overlap": Markup(overlap(compared)) if compared.tree is not None else "",
         "active": Markup(active(found, compared)) if found.found else "",
         "numbers": numbers(found, compared) if found.found else [],
-        "sparsity": Markup(sparsity(found)),
+        "sparsity": Markup(sparsity(found)) if found.searches else "",
         "losses": Markup(losses(judged)) if judged else "",
     }
 

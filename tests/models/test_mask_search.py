@@ -5,9 +5,10 @@ import pytest
 from conftest_models import SPEC, make_columns, small_model, uncompiled
 
 from models.learning import hemp as hemp_module
-from models.mask_search import BatchedSearch, Schedule, SequentialSearch, Trials
+from models.mask_search import BatchedSearch, Schedule, SequentialSearch, Trials, write_masks
 from models.settings import LearningSettings
 from models.trainer import create_method
+from schema import progress
 
 
 def small(**own):
@@ -102,6 +103,57 @@ def test_the_rows_of_a_search_are_drawn_for_some_domains_at_a_time(monkeypatch):
     method.search()
     assert seen == [[0, 1], [2]]
     assert [note["chosen"] for note in method._done[-1]["domains"].values()] == [1, 1, 2]
+
+
+def ended(monkeypatch, model, epochs=1, **own):
+    """Train with `hemp`, and return what was warned of."""
+    method, said = hemp(model, make_columns(300), **own), []
+    monkeypatch.setattr(progress, "report", lambda *_, **figures: said.append(figures["warning"]))
+    with uncompiled():
+        for epoch in range(epochs):
+            list(method.epoch(epoch))
+    method.ended()
+    return said
+
+
+def test_a_training_without_a_search_says_so(monkeypatch):
+    [said] = ended(monkeypatch, small(), warm_up=100, epochs=2)
+    assert "no search took place: the training ended after 10 batches" in said
+    assert "learning.settings.warm_up is 100" in said
+
+
+def test_a_model_from_before_the_first_search_says_so(monkeypatch):
+    model = small()
+    assert ended(monkeypatch, model, z=1, k=1) == []
+    method, said = hemp(model, make_columns(300)), []
+    method.searches = 1
+    model.masks_in_use.assign(False)  # as the best epoch is put back
+    monkeypatch.setattr(progress, "report", lambda *_, **figures: said.append(figures["warning"]))
+    method.ended()
+    [said] = said
+    assert "the exported epoch is before the first search" in said and "learning.settings.warm_up" in said
+
+
+def test_masks_that_a_training_begins_with_are_noted_in_its_first_epoch():
+    model = small()
+    method = hemp(model, make_columns(300), warm_up=100)
+    mask = np.zeros((1, method.space.edges), bool)
+    mask[0, [0, -1]] = True
+    write_masks(model.experts, method.space, np.array([1]), mask)  # sport's, as a warm start does
+    noted = "".join("01"[edge] for edge in mask[0].astype(int))
+    with uncompiled():
+        list(method.epoch(0))
+        figures = method.figures()
+        assert figures["searches"] == []
+        assert figures["begun_with"] == {
+            "sport": {"density": round(2 / method.space.edges, 4), "mask": noted}
+        }
+        list(method.epoch(1))
+    assert "begun_with" not in method.figures()
+    method = hemp(small(), make_columns(300), warm_up=100)
+    with uncompiled():
+        list(method.epoch(0))
+    assert "begun_with" not in method.figures()
 
 
 @pytest.mark.exhaustive

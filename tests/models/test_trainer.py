@@ -9,6 +9,7 @@ from conftest_training import LEARNING, SMALL, TRAIN, VALIDATION, fresh_model, k
 from models import checkpoint, domain_classifier, trainer
 from models.architectures.base import create_model
 from models.columns import Columns
+from models.learning.base import LearningMethod
 from models.pseudo import CONFIDENCE, PROBABILITIES
 from models.settings import ModelSettings
 from models.validation import Validation
@@ -73,6 +74,20 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best_weights(place, mon
     assert exported_epoch(history) == 2  # what the report takes for the best one
     for variable, best in zip(model.trainable_variables, kept[1], strict=True):
         np.testing.assert_array_equal(variable.numpy(), best)
+
+
+def test_the_method_hears_of_the_end_once_the_best_weights_are_back(place, monkeypatch):
+    kept, heard = script(monkeypatch, [0.7, 0.6, 0.6]), []
+    monkeypatch.setattr(
+        LearningMethod,
+        "ended",
+        lambda self: heard.append([v.numpy() for v in self.steps.trainable]),
+        raising=False,
+    )
+    trainer.train(fresh_model(), TRAIN, VALIDATION, LEARNING, *place)
+    [heard] = heard
+    for weights, best in zip(heard, kept[0], strict=True):
+        np.testing.assert_array_equal(weights, best)
 
 
 def test_rows_with_a_pseudo_domain_join_for_a_model_that_wants_them(place):

@@ -46,6 +46,7 @@ def trained(model):
     for mask in model.experts.masks if model.name == "aread" else ():
         drawn = rng.random(mask.shape) < 0.5
         mask.assign(drawn | np.eye(*mask.shape[1:], dtype=bool))
+        model.masks_in_use.assign(True)
     return model
 
 
@@ -105,6 +106,7 @@ def test_known_values_and_domains_are_answered_as_before(name):
     for domain in (MOVED.spec.domains.index("film"), MOVED.spec.domains.index("jazz")):
         after["channel"][:] = domain  # until it has learned, a new domain is answered as it was yesterday
         np.testing.assert_allclose(answers(new, after), answers(old, before), rtol=1e-5, atol=1e-6)
+    assert name != "aread" or new.masks_in_use.numpy()  # the loss goes on as Eq. 8, too
 
 
 @pytest.mark.parametrize(

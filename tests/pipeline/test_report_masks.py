@@ -113,18 +113,61 @@ def test_json_has_the_masks_or_nothing():
     assert told["order"] == ["a", "b"]
     assert told["overlap"] == [[1.0, 0.6667], [0.6667, 1.0]]
     assert told["random_overlap"] == round(0.5 / 3 / (0.5 + 1 / 3 - 0.5 / 3), 4)
-    assert results_of([epoch(1, 0.6)]).figures()["masks"] is None
     assert results_of([{"epoch": 1, "loss": 0.5, "mean_domain_auc": 0.6}]).figures()["masks"] is None
 
 
-def test_without_a_search_the_page_says_nothing_of_experts(tmp_path):
-    assert "Experts of each domain" not in page_of([epoch(1, 0.6)], tmp_path)
+def test_without_hemp_the_page_says_nothing_of_experts(tmp_path):
+    history = [{"epoch": 1, "loss": 0.5, "mean_domain_auc": 0.6}]
+    assert "Experts of each domain" not in page_of(history, tmp_path)
+
+
+def test_a_training_without_a_search_says_so_and_what_to_change(tmp_path):
+    page = " ".join(page_of([epoch(1, 0.6)], tmp_path).split())
+    assert "No search took place:" in page and "every domain uses all experts." in page
+    assert "<code>learning.settings.warm_up</code>" in page and "<code>m</code>" in page
+    assert "Sparsity over time" not in page and "chosen candidate" not in page
+    told = results_of([epoch(1, 0.6)]).figures()["masks"]
+    assert (told["step"], told["domains"]) == (None, {})
+
+
+def begun(row, **masks):
+    carried = {name: {"density": mask.count("1") / 6, "mask": mask} for name, mask in masks.items()}
+    return row | {"begun_with": carried}
+
+
+def test_masks_that_a_warm_start_brought_are_those_of_the_model_until_a_search_finds_others():
+    history = [
+        begun(epoch(1, 0.6), a="110000", b="111111"),
+        epoch(2, 0.7, search(20, a="101010", c="100011")),
+    ]
+    np.testing.assert_array_equal(read(history[:1]).masks, bits("110000", "111111"))
+    found = read(history)
+    assert found.domains == ["a", "b", "c"]
+    np.testing.assert_array_equal(found.masks, bits("101010", "111111", "100011"))
+
+
+@pytest.mark.parametrize("searches", [[], [search(10, a="100011", c="110000")]])
+def test_the_page_shows_the_masks_that_a_warm_start_brought(tmp_path, searches):
+    history = [begun(epoch(1, 0.7), a="110000", b="101010"), epoch(2, 0.6, *searches)]
+    page = " ".join(page_of(history, tmp_path).split())
+    assert "every domain uses all experts" not in page
+    assert "masks are those that the training began with" in page
+    assert "Active experts" in page and "the mask stayed as it was" not in page
+    assert ("above the chosen" in page) == bool(searches)
+    told = read(history).figures()
+    assert told["step"] is None and set(told["domains"]) == {"a", "b"}
+
+
+def test_a_mask_that_was_brought_has_no_candidates_beside_those_that_were_searched(tmp_path):
+    page = page_of([begun(epoch(1, 0.6, search(10, a="100011")), b="101010")], tmp_path)
+    assert "above the chosen" in page and "the mask stayed as it was" not in page
 
 
 def test_an_exported_epoch_before_any_search_uses_all_experts(tmp_path):
     history = [epoch(1, 0.7), epoch(2, 0.6, search(10, a="110000", b=note("111111", None, [None])))]
     page = page_of(history, tmp_path)
-    assert "before the first search: every domain uses all" in page
+    assert "before the first search: every domain uses all" in " ".join(page.split())
+    assert "learning.settings.warm_up" in page
     assert "Active experts" not in page
     assert "the mask stayed as it was: b." in page
     told = read(history).figures()
