@@ -30,9 +30,9 @@ class Results:
         history: per epoch, what the trainer measured on the validation split.
         data_gate: warnings about the data (components/data_gate).
         warm_start: what the training began from (models/warm_start.py); None where it was not asked for.
-        augmentation: `rows`, `target`, `reason`, and the tables `moves` and `domains` as lists of rows
-            (components/counterfactual_augmenter), with the rows that a domain `gave` and `got`; None for a
-            run without it.
+        augmentation: `rows`, of how many `originals` (None of an older run), `target`, `reason`, and the
+            tables `moves` and `domains` as lists of rows (components/counterfactual_augmenter), with the rows
+            that a domain `gave` and `got`; None for a run without it.
         classifier: `quality` (components/domain_classifier/quality.py), its `warning`, the number of
             pseudo-labelled `rows` and whether they were `trained_on`, and `targets`: each domain that rows
             may go to with its `rows`, their mean `confidence` and `bins` of it; None for a run without one.
@@ -162,6 +162,7 @@ def _augmentation(record: dict[str, Any]) -> dict[str, Any] | None:
         got[move["target"]] += move["rows"]
     return {
         **{name: output["properties"][name] for name in ("rows", "target", "reason")},
+        "originals": output["properties"].get("originals"),
         "moves": moves,
         "domains": [{**d, "gave": gave[d["domain"]], "got": got[d["domain"]]} for d in domains],
     }

@@ -16,7 +16,9 @@ from components.log_example_gen.records import WholeFile, compress, frame
 from schema.log_schema import LogSchema
 
 SOURCE_DOMAIN, POPULARITY = "mdr_source_domain", "mdr_popularity"  # where an augmented row comes from
-MOVES = pa.schema([("source", pa.string()), ("target", pa.string()), ("rows", pa.int64())])
+MOVES = pa.schema(
+    [("source", pa.string()), ("target", pa.string()), ("rows", pa.int64()), ("originals", pa.int64())]
+)
 
 
 class AugmentRows(beam.PTransform):
@@ -29,7 +31,8 @@ class AugmentRows(beam.PTransform):
     are the same on any number of workers, and two equal rows draw each for itself; the same rows in other
     files draw anew.
 
-    Takes paths of gzipped TFRecord files of tf.Examples; gives one table with the columns `MOVES`.
+    Takes paths of gzipped TFRecord files of tf.Examples; gives one table with the columns `MOVES`. Of the
+    rows that were copied, `originals` counts each where its first copy went, so that they add up.
 
     Args:
         plan: PCollection of one `Plan`.
@@ -71,7 +74,10 @@ def augment_file(path: str, folder: str, log: LogSchema, seed: int, plan: Plan) 
             if examples:
                 file.write(compress(frame(examples)), len(examples))
             sources = pc.cast(rows["domain"].take(row), pa.string())
-            moves.append(pa.table([sources, targets, np.ones(len(row), int)], schema=MOVES))
+            first = np.diff(row, prepend=-1) > 0  # a row's copies are side by side
+            moves.append(
+                pa.table([sources, targets, np.ones(len(row), int), first.astype(int)], schema=MOVES)
+            )
     return add_moves(moves)
 
 
@@ -116,5 +122,5 @@ def in_domain(record: bytes, domain: str, popularity: float, log: LogSchema) -> 
 def add_moves(moves) -> pa.Table:
     """Return the sum of tables of moves, sorted by source and target."""
     rows = pa.concat_tables([MOVES.empty_table(), *moves]).group_by(["source", "target"])
-    total = rows.aggregate([("rows", "sum")]).rename_columns(MOVES.names)
+    total = rows.aggregate([("rows", "sum"), ("originals", "sum")]).rename_columns(MOVES.names)
     return total.sort_by([("source", "ascending"), ("target", "ascending")])

@@ -22,6 +22,7 @@ from schema import progress
 from schema.log_schema import LogSchema
 
 MOVES_FILE, DOMAINS_FILE = "moves.parquet", "domains.parquet"
+MANY = 10  # copies of a row, in the mean, above which a warning says so
 
 
 @tfx.dsl.components.component(use_beam=True)
@@ -42,9 +43,9 @@ def CounterfactualAugmenter(
     Args:
         examples: of LogExampleGen. popularity: of ItemPopularity, of the same rows.
         augmented_examples: receives the splits of `examples` as they are, and `augmented`.
-        moves: receives `moves.parquet` (rows by source and target domain) and `domains.parquet` (see
-            `Plan.domains`), and as custom properties `rows`, the expected number `target`, the number
-            `unpopular_items`, and `reason`: why there are no rows, empty if there are.
+        moves: receives `moves.parquet` (see `AugmentRows`) and `domains.parquet` (see `Plan.domains`), and as
+            custom properties `rows`, of how many `originals` they are copies, the expected number `target`,
+            the number `unpopular_items`, and `reason`: why there are no rows, empty if there are.
         log: `LogSchema` as JSON. settings: `AugmentationSettings` as JSON.
         code: hash of the source, for the cache only.
         beam_pipeline: where to run.
@@ -76,16 +77,23 @@ def CounterfactualAugmenter(
                 | "Write" >> beam.Map(write_table, moves.uri, MOVES_FILE)
             )
     write_table(plan.domains, moves.uri, DOMAINS_FILE)
-    rows = pc.sum(pq.read_table(os.path.join(moves.uri, MOVES_FILE))["rows"]).as_py() or 0
+    made = pq.read_table(os.path.join(moves.uri, MOVES_FILE))
+    rows, originals = (pc.sum(made[name]).as_py() or 0 for name in ("rows", "originals"))
     reason = plan.reason or ("" if rows else f"none was drawn, {plan.target:.2g} being expected")
     if not rows:
         (folder / "data-00000.gz").write_bytes(compress(b""))  # Transform needs a file to read
     moves.set_int_custom_property("rows", rows)
+    moves.set_int_custom_property("originals", originals)
     moves.set_float_custom_property("target", plan.target)
     moves.set_int_custom_property("unpopular_items", plan.unpopular.num_rows)
     moves.set_string_custom_property("reason", reason)
     progress.report("CounterfactualAugmenter", rows=rows)
-    if reason:
-        warning = f"no rows are augmented: {reason}."
+    warning = f"no rows are augmented: {reason}." if reason else ""
+    if rows > MANY * originals:
+        warning = (
+            f"{rows:,} augmented rows are copies of {originals:,} rows of the log: lower augmentation.r_aug,"
+            " or raise rho or exposure, so that more items are unpopular."
+        )
+    if warning:
         logging.warning("%s", warning)
         progress.report("CounterfactualAugmenter", warning=warning)

@@ -1,5 +1,6 @@
 """CounterfactualAugmenter copies positives on unpopular items into minor domains, and nothing else."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from example_artifacts import (
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.counterfactual_augmenter import component
-from components.counterfactual_augmenter.augment import AugmentRows, augment_file
+from components.counterfactual_augmenter.augment import AugmentRows, add_moves, augment_file
 from components.counterfactual_augmenter.component import CounterfactualAugmenter
 from components.counterfactual_augmenter.plan import make_plan
 from components.counterfactual_augmenter.settings import AugmentationSettings
@@ -28,6 +29,7 @@ from components.item_popularity.component import ItemPopularity
 from components.item_popularity.popularity import BATCH
 from components.log_example_gen import handing
 from schema.log_schema import LogSchema
+from schema.progress import PROGRESS_FILE
 
 SETTINGS = AugmentationSettings(rho=0.4, minor_share=0.05, r_aug=0.5)
 RUNNER = "FnApiRunner"
@@ -86,6 +88,36 @@ def test_two_equal_rows_draw_each_for_itself_and_another_seed_draws_anew(tmp_pat
         made[seed] = moves.get_int_custom_property("rows")
         assert made[seed] == pytest.approx(200, abs=45)  # all or nothing if equal rows drew the same
     assert made[0] != made[1]
+
+
+def test_the_rows_that_were_copied_are_counted_over_targets_batches_and_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(popularity, "BATCH", 7)
+    rows = [{**row, "price": float(number)} for number, row in enumerate(make_rows())]
+    parts = write_files(tmp_path / "train", rows, 3)
+    plan = make_plan(counts_of(rows), SETTINGS)
+    moves = add_moves(
+        augment_file(str(tmp_path / "train" / name), str(tmp_path / "made"), LOG, 0, plan) for name in parts
+    )
+    prices = [plain(record)["price"] for record in records(tmp_path / "made")]
+    assert (
+        sum(moves["originals"].to_pylist())
+        == len(set(prices))
+        < len(prices)
+        == sum(moves["rows"].to_pylist())
+    )
+
+
+@pytest.mark.parametrize(("positives", "warned"), [(3, True), (60, False)])
+def test_many_copies_of_a_few_rows_are_counted_and_warned_of(tmp_path, monkeypatch, positives, warned):
+    monkeypatch.setenv(PROGRESS_FILE, str(tmp_path / "progress.jsonl"))
+    rows = of("i", "home", 1, positives) + of("i", "home", 0, 2000) + of("i", "a", 0, 1)
+    _, moves = run_augmenter(tmp_path, dict.fromkeys(SPLITS, rows), AugmentationSettings())
+    count, originals = (moves.get_int_custom_property(name) for name in ("rows", "originals"))
+    assert originals <= positives and (count > 10 * originals) == warned
+    said = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    warnings = [line["warning"] for line in said if "warning" in line]
+    assert len(warnings) == warned
+    assert all(f"{count:,} augmented rows are copies of {originals:,} rows" in said for said in warnings)
 
 
 def run_augmenter(folder: Path, splits: dict[str, list[dict]], chosen=SETTINGS, log: LogSchema = LOG):

@@ -92,6 +92,18 @@ def test_augmented_rows_are_drawn_only_where_there_are_any(results, tmp_path):
     assert all(domain["domain"] in html for domain in results.augmentation["domains"])
 
 
+def test_the_page_says_of_how_many_rows_the_augmented_ones_are_copies(tmp_path):
+    domains = [
+        {"domain": name, "rows": rows, "share": rows / 100, "minor": rows < 2, "gave": gave, "got": got}
+        for name, rows, gave, got in (("home", 99, 80_000, 0), ("a", 1, 0, 80_000))
+    ]
+    moves = [{"source": "home", "target": "a", "rows": 80_000, "originals": 12}]
+    made = {"rows": 80_000, "originals": 12, "target": 80_100.0, "reason": ""}
+    results = replace(results_of([]), augmentation={**made, "moves": moves, "domains": domains})
+    write_page(results, tmp_path / "report.html")
+    assert "80,000 copies of 12 rows" in " ".join((tmp_path / "report.html").read_text().split())
+
+
 def test_undefined_figures_are_drawn_as_nothing():
     none = {"auc": None, "logloss": None, "calibration": None, "rows": 3, "positives": 0, "status": "too few"}
     html = plots.domain_auc({"overall": none, "domains": {"tiny": none}, "baseline": None})
