@@ -10,7 +10,7 @@ from models.architectures.base import create_model
 from models.describe import describe
 from models.domain_classifier import untrained
 from models.features import FeatureSpec, InputField
-from models.registry import Entry, entries, own_settings
+from models.registry import WORDS, Entry, entries, own_settings
 from models.settings import ModelSettings
 
 # The standard shape that parameters are counted at: 10 fields of 1,000 values, 10 domains.
@@ -19,7 +19,6 @@ STANDARD = FeatureSpec(
     domain="domain",
     domains=tuple(f"domain_{i}" for i in range(10)),
 )
-ROLES = {"architectures": "architecture", "plugins": "plug-in", "learning": "learning method"}  # by room
 
 
 def rows() -> list[dict[str, Any]]:
@@ -31,7 +30,7 @@ def rows() -> list[dict[str, Any]]:
     """
     table, classifier = _listed(), untrained(STANDARD)
     for row in table:
-        if row["role"] == ROLES["architectures"]:
+        if row["role"] == WORDS["architectures"]:
             settings = ModelSettings(architecture=row["name"])
             row |= describe(create_model(STANDARD, settings, classifier=classifier))
     return table
@@ -39,7 +38,7 @@ def rows() -> list[dict[str, Any]]:
 
 def _listed() -> list[dict[str, Any]]:
     """Return the rows without what is counted: no model is built."""
-    return [_about(entry, role) for room, role in ROLES.items() for entry in entries(room)]
+    return [_about(entry, role) for room, role in WORDS.items() for entry in entries(room)]
 
 
 def _about(entry: Entry, role: str) -> dict[str, Any]:
