@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.serve.errors import InvalidRequest, Overloaded
+from pipeline.serve.errors import Overloaded, TooManyRows
 
 Inputs = dict[str, Any]  # by name: the values of all rows, in one list or array
 Outputs = dict[str, np.ndarray]
@@ -35,7 +35,7 @@ class Queue:
     """
 
     def __init__(self, max_rows: int, max_requests: int):
-        self._max_rows, self._max_requests = max_rows, max_requests
+        self.max_rows, self._max_requests = max_rows, max_requests
         self._rows = self._requests = 0
         self._lock = threading.Lock()
 
@@ -48,17 +48,15 @@ class Queue:
         """Count the rows of a request in.
 
         Raises:
-            Overloaded: there is no room for them now. InvalidRequest: there never is.
+            Overloaded: there is no room for them now. TooManyRows: there never is.
         """
-        if rows > self._max_rows:
-            raise InvalidRequest(
-                f"{rows:,} rows in one request; this server takes at most {self._max_rows:,}."
-            )
+        if rows > self.max_rows:
+            raise TooManyRows(rows, self.max_rows)
         with self._lock:
-            if self._rows + rows > self._max_rows or self._requests == self._max_requests:
+            if self._rows + rows > self.max_rows or self._requests == self._max_requests:
                 raise Overloaded(
                     f"{self._requests} requests with {self._rows:,} rows wait; {self._max_requests} with"
-                    f" {self._max_rows:,} may. Try again in a moment."
+                    f" {self.max_rows:,} may. Try again in a moment."
                 )
             self._rows += rows
             self._requests += 1

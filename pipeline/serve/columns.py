@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from pipeline.serve.errors import InvalidRequest
+from pipeline.serve.errors import InvalidRequest, TooManyRows
 
 NAN = float("nan")
 KINDS = {str: "a string", bool: "a boolean", list: "a list", dict: "an object", type(None): "null"}
@@ -30,12 +30,14 @@ class Column:
         is_number: float32; else strings.
         width: values per row of a sequence; None for one value `(rows,)`.
         required: whether a request must hold it, because no default stands for it.
+        max_rows: of a request; more are refused before any value is made.
     """
 
     name: str
     is_number: bool
     width: int | None
     required: bool
+    max_rows: int
 
     def missing(self, rows: int) -> Values:
         """Return what stands for a missing value, once a row: the model then takes the training default."""
@@ -45,7 +47,8 @@ class Column:
         """Return the values of a tensor of a gRPC request.
 
         Raises:
-            InvalidRequest: another type or rank than the signature's.
+            InvalidRequest: another type or rank than the signature's, too many rows, or a shape that the
+                values do not fill.
         """
         wanted = types_pb2.DT_FLOAT if self.is_number else types_pb2.DT_STRING
         if proto.dtype != wanted:
@@ -54,13 +57,17 @@ class Column:
                 f" {types_pb2.DataType.Name(wanted)}."
             )
         shape = [dim.size for dim in proto.tensor_shape.dim]
-        if len(shape) != (1 if self.width is None else 2):
+        if len(shape) != (1 if self.width is None else 2) or min(shape) < 0:
             raise InvalidRequest(
                 f"input {self.name!r} has the shape {shape}; it must be"
                 f" {'[rows]' if self.width is None else '[rows, values]'}."
             )
-        size = math.prod(shape)
-        if self.is_number or len(proto.string_val) != size:  # a proto may leave repeated values out
+        self._check_rows(shape[0])
+        size, held = math.prod(shape), len(proto.float_val) or len(proto.string_val)
+        # A proto may leave repeated values out; so few bytes may not stand for more than the model reads.
+        if held < size > self.max_rows * (self.width or 1) and not proto.tensor_content:
+            raise InvalidRequest(f"input {self.name!r} holds {held} values; its shape {shape} says {size}.")
+        if self.is_number or len(proto.string_val) != size:
             values = _array(self.name, proto)
             if self.is_number:
                 return values
@@ -75,8 +82,9 @@ class Column:
         """Return the values of one column of a REST request, one a row.
 
         Raises:
-            InvalidRequest: a value is of another type than the signature's; names the row.
+            InvalidRequest: too many rows, or a value is of another type than the signature's; names the row.
         """
+        self._check_rows(len(values))
         if self.is_number:
             return self._numbers(values)
         if self.width is None:
@@ -85,6 +93,10 @@ class Column:
             if type(value) is not list and value is not None:
                 self._refuse(value, row, "a list of strings")
         return self._strings(self._flat(values))
+
+    def _check_rows(self, rows: int) -> None:
+        if rows > self.max_rows:
+            raise TooManyRows(rows, self.max_rows)
 
     def _numbers(self, values: list) -> np.ndarray:
         if not {float, int} >= set(map(type, values)):

@@ -19,6 +19,13 @@ class InvalidRequest(ServeError):
     http = HTTPStatus.BAD_REQUEST
 
 
+class TooManyRows(InvalidRequest):
+    """There is never room for so many rows: `rows` of a request, `most` that the server takes."""
+
+    def __init__(self, rows: int, most: int):
+        super().__init__(f"{rows:,} rows in one request; this server takes at most {most:,}.")
+
+
 class NotServed(ServeError):
     """There is no such model, version or signature."""
 

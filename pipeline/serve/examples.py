@@ -7,38 +7,44 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_serving.apis import input_pb2
 
-from pipeline.serve.errors import InvalidRequest
+from pipeline.serve.errors import InvalidRequest, TooManyRows
 
 
-def serialized_examples(given: input_pb2.Input) -> list[bytes]:
+def serialized_examples(given: input_pb2.Input, max_rows: int) -> list[bytes]:
     """Return the examples of a request, each with the context where there is one.
 
     Raises:
-        InvalidRequest: there are none.
+        InvalidRequest: there are none, or more than `max_rows`.
     """
-    if given.HasField("example_list_with_context"):
-        examples = []
-        for example in given.example_list_with_context.examples:
-            whole = tf.train.Example()
-            whole.CopyFrom(given.example_list_with_context.context)
-            whole.MergeFrom(example)  # a feature of the example replaces the context's
-            examples.append(whole)
-    else:
-        examples = given.example_list.examples
+    has_context = given.HasField("example_list_with_context")
+    examples = (given.example_list_with_context if has_context else given.example_list).examples
     if not examples:
         raise InvalidRequest("the request has no examples.")
-    return [example.SerializeToString() for example in examples]
+    if len(examples) > max_rows:
+        raise TooManyRows(len(examples), max_rows)
+    if not has_context:
+        return [example.SerializeToString() for example in examples]
+    serialized = []
+    for example in examples:
+        whole = tf.train.Example()
+        whole.CopyFrom(given.example_list_with_context.context)
+        whole.MergeFrom(example)  # a feature of the example replaces the context's
+        serialized.append(whole.SerializeToString())
+    return serialized
 
 
-def input_from_json(request: dict) -> input_pb2.Input:
+def input_from_json(request: dict, max_rows: int) -> input_pb2.Input:
     """Return what a REST request holds under `examples` and `context`.
 
     Raises:
-        InvalidRequest: it is no list of objects, or a value is of a type that no column has.
+        InvalidRequest: it is no list of objects, is one of more than `max_rows`, or a value is of a type that
+            no column has.
     """
     rows = request.get("examples")
     if not isinstance(rows, list) or not rows:
         raise InvalidRequest("'examples' must be a list of objects with at least one.")
+    if len(rows) > max_rows:
+        raise TooManyRows(len(rows), max_rows)
     examples = [_example(row) for row in rows]
     if "context" not in request:
         return input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))

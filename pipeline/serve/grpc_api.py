@@ -138,7 +138,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _run_examples(self, request, output: str) -> tuple[ServedModel, Signature, Outputs]:
         model, signature = _find(self._versions, request.model_spec)
         check_method(signature, output)
-        return model, signature, signature.run({INPUTS: serialized_examples(request.input)})
+        examples = serialized_examples(request.input, signature.max_rows)
+        return model, signature, signature.run({INPUTS: examples})
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):

@@ -9,7 +9,7 @@ import orjson
 from models.export import CLASS_NAMES, CLASS_SCORES, INPUTS, REGRESSIONS
 from pipeline.serve.batcher import Outputs
 from pipeline.serve.columns import Column
-from pipeline.serve.errors import InvalidRequest
+from pipeline.serve.errors import InvalidRequest, TooManyRows
 from pipeline.serve.examples import input_from_json, serialized_examples
 from pipeline.serve.grpc_api import check_method
 from pipeline.serve.served_model import ServedModel, Signature
@@ -76,16 +76,20 @@ def regress(model: ServedModel, request: dict) -> dict:
 def _run_examples(model: ServedModel, request: dict, output: str) -> Outputs:
     signature = model.signature(request.get("signature_name", ""))
     check_method(signature, output)
-    return signature.run({INPUTS: serialized_examples(input_from_json(request))})
+    given = input_from_json(request, signature.max_rows)
+    return signature.run({INPUTS: serialized_examples(given, signature.max_rows)})
 
 
 def _rows(signature: Signature, rows: Any) -> dict[str, list]:
     """Return rows as columns; one without a column's key has null there."""
     if not isinstance(rows, list) or not rows:
         raise InvalidRequest("'instances' must be a list with at least one row.")
+    if len(rows) > signature.max_rows:
+        raise TooManyRows(len(rows), signature.max_rows)
     if all(type(row) is dict and list(row) != ["b64"] for row in rows):
         # In the order of their first appearance, so that an unknown name is the one that an error tells.
         names = dict.fromkeys(name for row in rows for name in row)
+        signature.check_names(names)  # before each of them becomes a column of all rows
         return {name: [row.get(name) for row in rows] for name in names}
     if len(signature.columns) > 1:
         raise InvalidRequest(f"'instances' of signature {signature.name!r} must be objects of named columns.")

@@ -1,7 +1,7 @@
 """One version of a model, loaded and warmed up, ready to answer."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,15 @@ class Signature:
 
     Args:
         name: of the signature. function: it. log: the log's schema. batching: how requests are merged.
+
+    Attributes:
+        columns: the inputs by name. outputs: names. max_rows: of one request.
     """
 
     def __init__(self, name: str, function, log: LogSchema, batching: Batching):
-        self.name = name
-        specs = function.structured_input_signature[1]
-        self.columns = {column: _column(name, spec, log) for column, spec in sorted(specs.items())}
+        self.name, self.max_rows = name, batching.queue.max_rows
+        specs = sorted(function.structured_input_signature[1].items())
+        self.columns = {column: self._column(spec, log) for column, spec in specs}
         self.outputs = tuple(sorted(function.structured_outputs))
         self._packed = Packed(function, self.columns)
         batcher = Batcher(self.call, batching.queue, batching.max_rows, batching.turns, batching.ran)
@@ -73,7 +76,16 @@ class Signature:
             given: by input, as the client sent it. convert: makes the values of a column of it.
 
         Raises:
-            InvalidRequest: an unknown input, or a value of another type than the signature's.
+            InvalidRequest: an unknown input, too many rows, or a value of another type than the signature's.
+        """
+        self.check_names(given)
+        return {name: convert(self.columns[name], values) for name, values in given.items()}
+
+    def check_names(self, given: Iterable[str]) -> None:
+        """Refuse names that are none of an input.
+
+        Raises:
+            InvalidRequest: names the first of them.
         """
         unknown = [name for name in given if name not in self.columns]
         if unknown:
@@ -82,7 +94,6 @@ class Signature:
                 f"signature {self.name!r} has no input {unknown[0]!r}; it has: {', '.join(self.columns)}."
                 + (nearest(unknown[0], self.columns) or hint)
             )
-        return {name: convert(self.columns[name], values) for name, values in given.items()}
 
     def run(self, given: Inputs) -> Outputs:
         """Answer one request.
@@ -109,6 +120,11 @@ class Signature:
             for name, column in self.columns.items()
         }
         return self._batcher.run(whole, rows)
+
+    def _column(self, spec: tf.TensorSpec, log: LogSchema) -> Column:
+        width = log.features[spec.name].max_length if spec.shape.rank == 2 else None
+        is_number, required = spec.dtype == tf.float32, self.name != COLUMNS
+        return Column(spec.name, is_number, width, required, self.max_rows)
 
 
 class ServedModel:
@@ -174,8 +190,3 @@ class ServedModel:
                 + nearest(name, self.signatures)
             )
         return self.signatures[name]
-
-
-def _column(signature: str, spec: tf.TensorSpec, log: LogSchema) -> Column:
-    width = log.features[spec.name].max_length if spec.shape.rank == 2 else None
-    return Column(spec.name, spec.dtype == tf.float32, width, required=signature != COLUMNS)
