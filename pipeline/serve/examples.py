@@ -65,7 +65,10 @@ def _example(row: Any) -> tf.train.Example:
         feature = example.features.feature[name]
         if all(type(each) in (int, float) for each in values):
             # An integer would be int64, which no column is; a number for a text column stays a wrong type.
-            feature.float_list.value.extend(float(each) for each in values)
+            try:
+                feature.float_list.value.extend(float(each) for each in values)
+            except OverflowError:
+                raise InvalidRequest(f"feature {name!r} holds a number that is too large.") from None
         elif all(type(each) is str or type(each) is dict for each in values):
             feature.bytes_list.value.extend(_bytes(each, name) for each in values)
         else:

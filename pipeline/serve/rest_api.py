@@ -20,6 +20,8 @@ from pipeline.serve.ranking import recommend
 from pipeline.serve.rest_methods import classify, parse, predict, regress
 from pipeline.serve.versions import Versions
 
+DIGITS = 18  # of a version's number that every int64 holds
+
 
 class Rest:
     """Answers REST requests.
@@ -138,6 +140,8 @@ def _number(request: Request) -> int | None:
         return None
     if not text.isdecimal():
         raise InvalidRequest(f"version {text!r} is no number.")
+    if len(text) > DIGITS:
+        raise NotServed(f"Servable not found: no version has a number of {len(text)} digits.")
     return int(text)
 
 

@@ -26,6 +26,7 @@ def parse(body: bytes) -> dict:
     except orjson.JSONDecodeError:
         try:
             request = json.loads(body)  # slower, but takes the NaN and Infinity that TF Serving takes, too
+            json.dumps(request, ensure_ascii=False).encode()  # no half of a surrogate pair, which is no text
         except (ValueError, RecursionError) as error:
             raise InvalidRequest(f"JSON Parse error: {error}") from None
     if not isinstance(request, dict):
@@ -90,7 +91,7 @@ def _rows(signature: Signature, rows: Any) -> dict[str, list]:
         # In the order of their first appearance, so that an unknown name is the one that an error tells.
         names = dict.fromkeys(name for row in rows for name in row)
         signature.check_names(names)  # before each of them becomes a column of all rows
-        return {name: [row.get(name) for row in rows] for name in names}
+        return {name: [row.get(name) for row in rows] for name in names or signature.columns}
     if len(signature.columns) > 1:
         raise InvalidRequest(f"'instances' of signature {signature.name!r} must be objects of named columns.")
     return {next(iter(signature.columns)): rows}

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 import tensorflow as tf
-from served_models import curl, predict_request, save_known
+from served_models import curl, known_answer, predict_request, save_known
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from pipeline.serve.server import Server, ServeSettings
@@ -58,3 +58,29 @@ def test_rows_of_json_are_counted_before_one_is_made(server, monkeypatch):
         assert curl(server, "/v1/models/mdr:predict", {"signature_name": "columns", **asked}) == refused
     asked = {"signature_name": "regress", "examples": [{}] * 12_001}
     assert curl(server, "/v1/models/mdr:regress", asked) == refused
+
+
+def test_rows_that_name_no_column_are_rows_of_missing_values(server):
+    asked = {"signature_name": "columns", "instances": [{}, {}]}
+    assert curl(server, "/v1/models/mdr:predict", asked) == (200, {"predictions": [known_answer()] * 2})
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "9" * 5000])
+@pytest.mark.parametrize("path", ["", "/metadata", ":predict"])
+def test_a_version_of_too_many_digits_is_not_found(server, number, path):
+    body = {"signature_name": "columns", "instances": [{}]} if path == ":predict" else None
+    status, answer = curl(server, f"/v1/models/mdr/versions/{number}{path}", body)
+    assert status == 404 and f"a number of {len(number)} digits" in answer["error"]
+
+
+def test_an_integer_that_is_no_float_is_refused(server):
+    body = b'{"signature_name": "regress", "examples": [{"price": 1%s}]}' % (b"0" * 400)
+    answer = (400, {"error": "feature 'price' holds a number that is too large."})
+    assert curl(server, "/v1/models/mdr:regress", body) == answer
+
+
+@pytest.mark.parametrize("row", [rb'{"channel": "\ud800"}', rb'{"\udfff": "a"}'])
+def test_half_of_a_surrogate_pair_is_no_text(server, row):
+    body = b'{"signature_name": "columns", "instances": [%s]}' % row
+    status, answer = curl(server, "/v1/models/mdr:predict", body)
+    assert status == 400 and "JSON Parse error" in answer["error"] and "surrogates" in answer["error"]
