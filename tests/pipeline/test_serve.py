@@ -315,8 +315,12 @@ def test_a_message_that_is_too_large_is_refused(stub):
     assert grpc_error(stub.Predict, request)[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+def batches_run(server) -> float:
+    return float(curl(server, "/metrics")[1].split("mdr_batch_rows_count ")[1].split()[0])
+
+
 def test_many_clients_at_once_get_their_own_rows(server, stub):
-    wrong = []
+    wrong, before = [], batches_run(server)
 
     def client(number):
         for i in range(20):
@@ -336,9 +340,7 @@ def test_many_clients_at_once_get_their_own_rows(server, stub):
     text = curl(server, "/metrics")[1]
     assert 'mdr_requests_total{api="grpc",method="Predict",status="OK"}' in text
     assert "mdr_waiting_rows 0.0" in text and "mdr_version 3.0" in text
-    batches = float(text.split("mdr_batch_rows_count ")[1].split()[0])
-    rows = float(text.split("mdr_batch_rows_sum ")[1].split()[0])
-    assert rows / batches > 1
+    assert batches_run(server) - before < 16 * 20  # some requests ran together
 
 
 def test_a_port_in_use_is_said(server, tmp_path):
