@@ -23,16 +23,16 @@ def serve(
     max_rows: Annotated[int, typer.Option(help="Rows that may wait; more are refused.", min=1)] = 16_384,
 ) -> None:
     """Serve a pushed model as TF Serving does, by gRPC and REST, with a page to try it."""
-    from pipeline.serve.server import ServeSettings
+    from pipeline.serve.server import ServeSettings, address
     from pipeline.serve.server import serve as run_server
 
     def started(server) -> None:
-        page = f"http://{host}:{server.rest_port}/"
+        page = escape(f"http://{address(host, server.rest_port)}/")  # [fe80::1] would be read as markup
         lines = (
-            f"[green]✓[/] serves version {server.versions.get(settings.name).number} of {model}",
+            f"[green]✓[/] serves version {server.versions.get(settings.name).number} of {escape(str(model))}",
             f"page  {page}",
             f"REST  {page}v1/models/{settings.name}:predict",
-            f"gRPC  {host}:{server.grpc_port}",
+            f"gRPC  {escape(address(host, server.grpc_port))}",
             "[dim]Ctrl-C stops it[/dim]",
         )
         console.print("\n".join(lines), highlight=False, soft_wrap=True)

@@ -69,7 +69,11 @@ class Server:
         self.rest_port = self._socket.getsockname()[1]
         try:
             self._grpc, self.grpc_port = create_server(
-                self.versions, metrics, f"{settings.host}:{settings.grpc_port}", THREADS, settings.max_bytes
+                self.versions,
+                metrics,
+                address(settings.host, settings.grpc_port),
+                THREADS,
+                settings.max_bytes,
             )
             self.versions.start(settings.poll_seconds)
         except BaseException:
@@ -122,6 +126,11 @@ def serve(settings: ServeSettings, started) -> None:
     server.stop()
 
 
+def address(host: str, port: int) -> str:
+    """Return `host:port` as URLs and gRPC have it, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named, for asyncio switches Nagle's delay of 40 ms off for this protocol only.
@@ -133,6 +142,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise OSError(
-            f"cannot listen on {host}:{port}: {error.strerror}. Give another --rest-port or --host."
+            f"cannot listen on {address(host, port)}: {error.strerror}. Give another --rest-port or --host."
         ) from None
     return listener

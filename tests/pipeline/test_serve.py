@@ -17,7 +17,9 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
     regression_pb2,
 )
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.serve.server import Server, ServeSettings
 
 ROWS = [
@@ -341,6 +343,23 @@ def test_many_clients_at_once_get_their_own_rows(server, stub):
     assert 'mdr_requests_total{api="grpc",method="Predict",status="OK"}' in text
     assert "mdr_waiting_rows 0.0" in text and "mdr_version 3.0" in text
     assert batches_run(server) - before < 16 * 20  # some requests ran together
+
+
+def test_an_ipv6_host_stands_in_brackets(server, monkeypatch):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    settings = ServeSettings(server.versions.target, host="::1", rest_port=0, grpc_port=0)
+    started = Server(settings)
+    with grpc.insecure_channel(f"[::1]:{started.grpc_port}") as channel:
+        answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(predict_request(ROWS))
+    assert list(answer.outputs["probability"].float_val) == ANSWERS
+    monkeypatch.setattr("pipeline.serve.server.serve", lambda settings, told: told(started))
+    command = ["serve", "--model", str(settings.target), "--host", "::1"]
+    said = CliRunner().invoke(app, command, catch_exceptions=False).stdout
+    assert f"page  http://[::1]:{started.rest_port}/" in said and f"gRPC  [::1]:{started.grpc_port}" in said
+    started.stop()
 
 
 def test_a_port_in_use_is_said(server, tmp_path):
