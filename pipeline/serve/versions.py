@@ -1,7 +1,9 @@
 """Watches a push target and always holds the newest version that can be served."""
 
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import logging
@@ -10,6 +12,16 @@ from pipeline.serve.errors import NotServed
 from pipeline.serve.served_model import Batching, LoadError, ServedModel
 
 LOADING, AVAILABLE, END = "LOADING", "AVAILABLE", "END"
+RETRY_SECONDS = 60  # after which a version that failed is tried again: memory may have been short
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why a version is passed over: the state of its files, the error, and when (`time.monotonic`)."""
+
+    files: str
+    error: str
+    at: float
 
 
 class Versions:
@@ -17,7 +29,8 @@ class Versions:
 
     A newer one is loaded and warmed up beside the old one, then takes its place in one assignment; requests
     that the old one has begun end there, and it goes when the last of them has. One that fails is passed over
-    until its files change, so that a folder that is still being copied is tried again.
+    until its files change (a folder that is still being copied is tried again), a minute is over, or the
+    version that serves is taken away.
 
     Args:
         target: the push target. name: of the model. batching: how requests are merged.
@@ -34,7 +47,8 @@ class Versions:
         self.target, self.name = target, name
         self._batching, self._changed = batching, changed
         self._current: ServedModel | None = None
-        self._failed: dict[int, tuple[str, str]] = {}  # by number: the state of its files, and the error
+        self._failed: dict[int, _Failure] = {}
+        self._taken_away = False  # whether the version that serves is no longer in the target
         self._states: dict[int, tuple[str, str]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -51,7 +65,7 @@ class Versions:
             )
         self.look()
         if self._current is None:
-            errors = "; ".join(error for _, error in self._failed.values())
+            errors = "; ".join(failure.error for failure in self._failed.values())
             raise ValueError(
                 f"{self.target} holds no version that can be served"
                 + (f": {errors}" if errors else "; mdr run pushes one.")
@@ -94,13 +108,23 @@ class Versions:
     def look(self) -> None:
         """Serve the newest version of the target that can be served, if it does not serve already."""
         there = _folders(self.target)
-        self._failed = {number: why for number, why in self._failed.items() if number in there}
+        was_there = not self._taken_away
+        self._taken_away = self._current is not None and self._current.number not in there
+        if self._taken_away and was_there:  # a rollback counts on the one before, even if that failed once
+            self._failed.clear()
+        self._failed = {number: failure for number, failure in self._failed.items() if number in there}
         for number, folder in sorted(there.items(), reverse=True):
             if self._current is not None and number == self._current.number:
                 return
             files = _state_of_files(folder)
-            if self._failed.get(number, ("",))[0] != files and self._load(number, folder, files):
+            if not self._passed_over(number, files) and self._load(number, folder, files):
                 return
+
+    def _passed_over(self, number: int, files: str) -> bool:
+        failure = self._failed.get(number)
+        return (
+            failure is not None and failure.files == files and time.monotonic() - failure.at < RETRY_SECONDS
+        )
 
     def _load(self, number: int, folder: Path, files: str) -> bool:
         self._states[number] = (LOADING, "")
@@ -108,7 +132,7 @@ class Versions:
             loaded = ServedModel(folder, self._batching)
         except LoadError as error:
             logging.error("version %d is not served: %s", number, error)
-            self._failed[number] = (files, str(error))
+            self._failed[number] = _Failure(files, str(error), time.monotonic())
             self._states[number] = (END, str(error))
             return False
         old, self._current = self._current, loaded

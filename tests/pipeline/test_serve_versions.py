@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -11,6 +12,8 @@ from served_models import curl, known_answer, predict_request, save_known
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from models.export import WARM_UP
+from pipeline.serve import versions
+from pipeline.serve.served_model import LoadError
 from pipeline.serve.server import Server, ServeSettings
 
 ROW = {"channel": "news", "user_id": "1", "price": 1.0}
@@ -159,6 +162,50 @@ def test_a_version_that_cannot_be_served_is_passed_over_and_its_error_told(
     # A folder that was still being copied serves once it is whole.
     shutil.copytree(tmp_path / "whole", target / "2", dirs_exist_ok=True)
     wait_for_version(server, 2)
+
+
+@pytest.fixture
+def looking(tmp_path, monkeypatch):
+    """The versions of a target whose models are only pretended; `short` holds those that lack memory."""
+    short = set()
+
+    def load(folder, batching):
+        if int(folder.name) in short:
+            raise LoadError("MemoryError")
+        return SimpleNamespace(number=int(folder.name))
+
+    monkeypatch.setattr(versions, "ServedModel", load)
+    for number in ("6", "7"):
+        (tmp_path / number).mkdir()
+    return SimpleNamespace(target=tmp_path, short=short, versions=versions.Versions(tmp_path, "mdr", None))
+
+
+def test_a_version_that_failed_for_a_passing_reason_is_tried_again_a_minute_later(looking, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    looking.short.add(7)
+    looking.versions.look()
+    looking.short.clear()
+    now += 59
+    looking.versions.look()
+    assert looking.versions.get("mdr").number == 6
+    now += 1
+    looking.versions.look()
+    assert looking.versions.get("mdr").number == 7
+
+
+@pytest.mark.parametrize("number", [6, 7])
+def test_after_a_rollback_the_version_before_serves_even_if_it_had_failed(looking, number):
+    looking.short.add(7)
+    looking.versions.look()
+    (looking.target / "8").mkdir()
+    looking.versions.look()
+    assert looking.versions.get("mdr").number == 8
+    if number == 7:
+        looking.short.clear()
+    (looking.target / "8").rename(looking.target / ".rolled_back-8")
+    looking.versions.look()
+    assert looking.versions.get("mdr").number == number
 
 
 def test_a_server_starts_with_the_newest_version_that_can_be_served(target, models):
