@@ -20,6 +20,7 @@ setup(
             "report/templates/*.j2",
             "bench/suites/*.yaml",
             "bench/templates/*.j2",
+            "serve/templates/*.j2",
         ],
         "schema": ["curated/*.pbtxt"],
     },

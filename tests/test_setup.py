@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from distutils.core import run_setup
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,16 @@ def test_an_activated_environment_is_left_alone(checkout):
     subprocess.run([checkout / ".ci" / "setup"], env=environment, check=True, capture_output=True)
     asked = (checkout / "asked").read_text().splitlines()
     assert len(asked) == 2 and all("--python .venv/bin/python" in line for line in asked)
+
+
+def test_every_file_that_the_code_reads_is_installed_with_it(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    build = run_setup("setup.py", stop_after="init").get_command_obj("build_py")
+    build.ensure_finalized()
+    installed = {Path(folder, file) for _, folder, _, files in build.data_files for file in files}
+    rooms = ("schema", "models", "components", "pipeline")  # kubeflow's files are for kubectl alone
+    there = {path for room in rooms for path in Path(room).rglob("*.*")}
+    assert {path for path in there if path.suffix not in (".py", ".pyc")} <= installed
 
 
 def test_the_lock_names_no_package_index():
