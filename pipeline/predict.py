@@ -16,6 +16,9 @@ BATCH_ROWS = 8192
 DESCRIPTION = "assets.extra/mdr.json"
 PROBABILITY = "probability"
 READ = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
+# A CSV's values are read as text, as ingest reads them: `007` is no number. Types and keys of JSON are those
+# of all lines, not of the first hundred.
+OPTIONS = {".csv": {"infer_schema": False}, ".jsonl": {"infer_schema_length": None}}
 WRITE = {
     ".csv": pl.DataFrame.write_csv,
     ".jsonl": pl.DataFrame.write_ndjson,
@@ -110,10 +113,8 @@ def _read(rows: Path) -> pl.DataFrame:
         raise ValueError(f"{rows} must end in one of {', '.join(READ)} (the first two also .gz).")
     if not rows.is_file():
         raise ValueError(f"{rows} is not a file.")
-    # A CSV's values are read as text, as ingest reads them: `007` is no number.
-    options = {"infer_schema": False} if ending == ".csv" else {}
     try:
-        table = READ[ending](rows, **options)
+        table = READ[ending](rows, **OPTIONS.get(ending, {}))
     except pl.exceptions.PolarsError as error:
         raise ValueError(f"{rows} is not readable as {ending}: {' '.join(str(error).split())}.") from None
     if not len(table):

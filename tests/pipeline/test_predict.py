@@ -98,6 +98,15 @@ def test_every_format_reaches_the_model_with_the_same_values(model, tmp_path, mo
     assert sorted(os.listdir(tmp_path)) == sorted([given, wanted])
 
 
+def test_types_and_keys_of_json_come_from_all_lines(model, tmp_path):
+    rows = [{"channel": "news", "user_id": "1", "tags": [], "price": 1}] * 150
+    rows += [{"channel": "news", "user_id": "1", "tags": ["a"], "price": 0.5, "note": "late"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    predict(model, tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+    last = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[-1])
+    assert (last["probability"], last["note"]) == (4 + 1 + 100 + 500, "late")
+
+
 def test_a_version_s_own_folder_is_a_model_too(model, tmp_path):
     write_csv(tmp_path / "rows.csv")
     assert predict(model / "3", tmp_path / "rows.csv", tmp_path / "out.csv") == 3
