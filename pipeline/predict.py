@@ -87,6 +87,7 @@ def raw_columns(table: pl.DataFrame, log: LogSchema) -> dict[str, np.ndarray]:
             columns[name] = _numbers(table[name])
         elif kind == "sequence":
             lists = as_lists(values, log.features[name].separator).to_pylist()
+            lists = [each[: log.features[name].max_length] for each in lists]  # the model reads no further
             longest = max([len(each) for each in lists] + [1])
             columns[name] = np.array([each + [""] * (longest - len(each)) for each in lists], dtype=object)
         else:

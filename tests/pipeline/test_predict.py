@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import predict as predict_module
-from pipeline.predict import predict
+from pipeline.predict import predict, raw_columns
 from schema.log_schema import LogSchema
 
 FEATURES = {"user_id": {}, "price": {"kind": "numeric"}, "tags": {"kind": "sequence"}}
@@ -105,6 +105,12 @@ def test_types_and_keys_of_json_come_from_all_lines(model, tmp_path):
     predict(model, tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
     last = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[-1])
     assert (last["probability"], last["note"]) == (4 + 1 + 100 + 500, "late")
+
+
+def test_a_sequence_is_cut_to_what_the_model_reads():
+    table = ROWS.with_columns(tags=pl.lit("a|b|" * 500))
+    most = LOG.features["tags"].max_length
+    assert raw_columns(table, LOG)["tags"].tolist() == [["a", "b"] * (most // 2)] * 3
 
 
 def test_a_version_s_own_folder_is_a_model_too(model, tmp_path):
