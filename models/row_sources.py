@@ -15,10 +15,20 @@ class Meaning:
 
     Attributes:
         spec: the inputs. vocabularies: by categorical field or sequence, its values in index order.
+        scales: by numeric feature of the log; one in buckets is a categorical field of `spec`.
     """
 
     spec: FeatureSpec
     vocabularies: dict[str, list[bytes]]
+    scales: dict[str, str]
+
+    @property
+    def features(self) -> list[str]:
+        """Name, kind, scale and group of every feature, as the log has them."""
+        return [f"{field.name} ({self._kind(field)}, {field.group})" for field in self.spec.fields]
+
+    def _kind(self, field: InputField) -> str:
+        return f"numeric {self.scales[field.name]}" if field.name in self.scales else field.kind
 
 
 @dataclass(frozen=True)

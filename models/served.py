@@ -50,7 +50,8 @@ def describe_weights(model) -> list:
 
 def meaning(spec: FeatureSpec, log: LogSchema, transform: tft.TFTransformOutput) -> Meaning:
     """Return what the indices of a Transform's output stand for."""
-    return Meaning(spec, {name: list(transform.vocabulary_by_name(name)) for name in _with_vocabulary(log)})
+    words = {name: list(transform.vocabulary_by_name(name)) for name in _with_vocabulary(log)}
+    return Meaning(spec, words, _scales(log))
 
 
 class ServedModel:
@@ -73,10 +74,10 @@ class ServedModel:
             raise ValueError("it was exported by an mdr that did not note the names of its weights yet")
         self.settings = ModelSettings.model_validate(description["model"])
         spec = FeatureSpec.model_validate(description["spec"])
-        names = _with_vocabulary(LogSchema.model_validate(description["log"]))
-        files = {name: folder / "assets" / sanitized_vocab_filename(name) for name in names}
+        log = LogSchema.model_validate(description["log"])
+        files = {n: folder / "assets" / sanitized_vocab_filename(n) for n in _with_vocabulary(log)}
         words = {name: file.read_bytes().split(b"\n")[:-1] for name, file in files.items()}
-        self.meaning = Meaning(spec, words)
+        self.meaning = Meaning(spec, words, _scales(log))
         self.shapes = {name: tuple(shape) for name, shape in description["weights"]}
         self._places = {name: i for i, name in enumerate(self.shapes)}
         try:
@@ -98,3 +99,7 @@ class ServedModel:
 
 def _with_vocabulary(log: LogSchema) -> list[str]:
     return [*log.features_of("categorical"), *log.features_of("sequence")]
+
+
+def _scales(log: LogSchema) -> dict[str, str]:
+    return {name: log.features[name].scale for name in log.features_of("numeric")}

@@ -93,7 +93,7 @@ def go_on(model, served: ServedModel, settings: ModelSettings, now: Meaning) -> 
     Raises:
         CannotGoOn: the models differ in more than their domains and values; nothing is changed.
     """
-    _check_settings(served, settings, now.spec)
+    _check_settings(served, settings, now)
     sources = row_sources(served.meaning, now)
     steps = _steps(model, served, sources)
     values = [served.value(step.name) for step in steps]  # all of them, before the first is written
@@ -105,16 +105,12 @@ def go_on(model, served: ServedModel, settings: ModelSettings, now: Meaning) -> 
     return sources.figures()
 
 
-def _check_settings(served: ServedModel, settings: ModelSettings, spec) -> None:
-    before, now = served.settings, settings
+def _check_settings(served: ServedModel, settings: ModelSettings, now: Meaning) -> None:
     for key in ("architecture", "plugins", "embedding_dim", "domain_groups"):
-        old, new = getattr(before, key), getattr(now, key)
+        old, new = getattr(served.settings, key), getattr(settings, key)
         if old != new:
             raise CannotGoOn(f"its model.{key} is {old!r}, this run's {new!r}")
-    old, new = (
-        [f"{field.name} ({field.kind}, {field.group})" for field in fields]
-        for fields in (served.meaning.spec.fields, spec.fields)
-    )
+    old, new = served.meaning.features, now.features
     if old != new:
         raise CannotGoOn(f"its features are {', '.join(old)}; this run's {', '.join(new)}")
 

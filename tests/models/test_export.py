@@ -197,6 +197,17 @@ def test_a_training_begins_with_what_was_pushed_and_says_so(transformed, tmp_pat
     np.testing.assert_allclose(one, two, atol=1e-6)  # so small a rate moves nothing
 
 
+def test_a_number_of_another_scale_is_a_cold_start(served, model, spec, transformed, tmp_path):
+    shutil.copytree(served, tmp_path / "model")
+    about = json.loads((served / DESCRIPTION).read_text())
+    about["log"]["features"]["price"]["scale"] = "none"
+    (tmp_path / "model" / DESCRIPTION).write_text(json.dumps(about))
+    given = {"folder": str(tmp_path / "model"), "version": 7, "why_not": ""}
+    now = meaning(spec, LOG, transformed.output)
+    told = warm_start.begin(model, given, model.model_settings, now)
+    assert "cannot be used: its features are" in told["words"] and "price (numeric none," in told["words"]
+
+
 def test_damaged_weights_are_a_cold_start_that_changes_nothing(served, model, spec, transformed, tmp_path):
     shutil.copytree(served, tmp_path / "model")
     [data] = (tmp_path / "model" / "variables").glob("variables.data*")

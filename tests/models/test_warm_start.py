@@ -1,5 +1,6 @@
 """A training that begins with an earlier model's weights: by value and by domain, whatever their index."""
 
+from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
 
@@ -19,7 +20,8 @@ from models.warm_start import CannotGoOn, begin, go_on, weight_names
 USERS = [f"u{i}".encode() for i in range(28)]  # and two OOV buckets
 TAGS = [f"t{i}".encode() for i in range(6)]  # and the padding, and one OOV bucket
 ITEMS = [f"i{i}".encode() for i in range(19)]  # and one OOV bucket
-BEFORE = Meaning(SPEC, {"user": USERS, "tags": TAGS, "item": ITEMS})
+SCALES = {"price": "z_score"}
+BEFORE = Meaning(SPEC, {"user": USERS, "tags": TAGS, "item": ITEMS}, SCALES)
 NOW_USERS = [b"new1", *USERS[:2:-1], b"new2", b"new3", b"new4", b"new5"]  # u0 to u2 are gone
 NOW_TAGS = [TAGS[3], TAGS[0], TAGS[1]]
 READS_ALL_DOMAINS = ("hinet", "hmoe", "dfei")  # so that one that comes or goes moves the others' answers
@@ -29,7 +31,7 @@ def meaning_of(*domains: str) -> Meaning:
     sizes = {"user": len(NOW_USERS) + 2, "tags": len(NOW_TAGS) + 2, "item": 20}
     fields = [f.model_copy(update={"size": sizes.get(f.name, 0)}) for f in SPEC.fields]
     spec = SPEC.model_copy(update={"fields": tuple(fields), "domains": domains})
-    return Meaning(spec, {"user": NOW_USERS, "tags": NOW_TAGS, "item": ITEMS})
+    return Meaning(spec, {"user": NOW_USERS, "tags": NOW_TAGS, "item": ITEMS}, SCALES)
 
 
 REORDERED = meaning_of("music", "news", "sport")
@@ -221,11 +223,12 @@ def test_rows_go_by_value():
 def test_other_oov_buckets_begin_anew_and_quantiles_keep_their_place():
     field = SPEC.fields[0]
     more = SPEC.model_copy(update={"fields": (field.model_copy(update={"size": 31}), *SPEC.fields[1:])})
-    sources = row_sources(BEFORE, Meaning(more, BEFORE.vocabularies))
+    sources = row_sources(BEFORE, replace(BEFORE, spec=more))
     assert list(sources.fields["user"][-4:]) == [27, FRESH, FRESH, FRESH]
-    words = {name: BEFORE.vocabularies[name] for name in ("tags", "item")}  # `user` is a number in buckets
+    words = {name: BEFORE.vocabularies[name] for name in ("tags", "item")}
+    meaning = Meaning(SPEC, words, {"user": "buckets", **SCALES})
     halves = SPEC.model_copy(update={"fields": (field.model_copy(update={"size": 59}), *SPEC.fields[1:])})
-    same, finer = (row_sources(Meaning(SPEC, words), Meaning(spec, words)) for spec in (SPEC, halves))
+    same, finer = (row_sources(meaning, replace(meaning, spec=spec)) for spec in (SPEC, halves))
     np.testing.assert_array_equal(same.fields["user"], np.arange(30))
     assert list(finer.fields["user"]) == [*np.repeat(np.arange(29), 2), 29]
 
@@ -254,7 +257,27 @@ def test_another_model_is_named_and_the_new_one_stays_as_it_is(changes, said):
 def test_other_features_are_named():
     old, turned = small_model("mlp"), SPEC.model_copy(update={"fields": SPEC.fields[::-1]})
     with pytest.raises(CannotGoOn, match=r"its features are user \(categorical, general\).*this run's item"):
-        go_on(small_model("mlp", turned), as_served(old), old.model_settings, Meaning(turned, {}))
+        go_on(small_model("mlp", turned), as_served(old), old.model_settings, replace(BEFORE, spec=turned))
+
+
+@pytest.mark.parametrize(
+    ("scales", "said"),
+    [
+        (
+            {"price": "none"},
+            r"price \(numeric z_score, general\).*this run's.*price \(numeric none, general\)",
+        ),
+        (
+            {"user": "buckets", **SCALES},
+            r"user \(categorical, .*this run's user \(numeric buckets, general\)",
+        ),
+    ],
+)
+def test_another_kind_or_scale_of_a_feature_is_named(scales, said):
+    words = {name: values for name, values in BEFORE.vocabularies.items() if name not in scales}
+    model = small_model("mlp")
+    with pytest.raises(CannotGoOn, match=said):
+        go_on(model, as_served(model), model.model_settings, Meaning(SPEC, words, scales))
 
 
 def test_what_cannot_be_read_is_a_cold_start_that_says_why(tmp_path):
