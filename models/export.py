@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
 
 from models.architectures.base import MultiDomainModel
 from models.served import DESCRIPTION, describe_weights
-from schema.log_schema import LogSchema
+from schema.log_schema import WHOLE_FLOAT, LogSchema
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 PROBABILITY = "probability"
@@ -82,9 +82,20 @@ class Servable:
         return specs
 
     def _answer(self, raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
-        transformed = self.transform_layer(raw)
+        transformed = self.transform_layer(self._as_ingested(raw))
         outputs = self.model({name: transformed[name] for name in raw}, training=False)
         return {PROBABILITY: self.model.probabilities(outputs)}
+
+    def _as_ingested(self, raw: dict[str, tf.SparseTensor]) -> dict[str, tf.SparseTensor]:
+        """Return raw values as training saw them: as ingest writes them (log_example_gen/checks.py)."""
+        values = dict(raw)
+        for name in raw:
+            if name in (self.log.user, self.log.item):
+                ids = tf.strings.regex_replace(raw[name].values, WHOLE_FLOAT, r"\1")
+                values[name] = raw[name].with_values(ids)
+        for name in self.log.features_of("sequence"):
+            values[name] = _without_empty(raw[name])
+        return values
 
 
 def export(
@@ -177,6 +188,13 @@ def warm_up_logs(servable: Servable, rows: int) -> list[prediction_log_pb2.Predi
 
 def _spec_of(signature: str) -> model_pb2.ModelSpec:
     return model_pb2.ModelSpec(name="mdr", signature_name=signature)
+
+
+def _without_empty(sequences: tf.SparseTensor) -> tf.SparseTensor:
+    """Return sequences `(batch, values)` whose values that are not empty stand first."""
+    kept = tf.sparse.retain(sequences, sequences.values != "")
+    rows, batch = kept.indices[:, 0], sequences.dense_shape[0]
+    return tf.RaggedTensor.from_value_rowids(kept.values, rows, batch, validate=False).to_sparse()
 
 
 def _sparse(column: tf.Tensor) -> tf.SparseTensor:

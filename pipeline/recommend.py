@@ -1,8 +1,9 @@
 """Ranks items for a user in a domain: candidates, scored in one batch, without what the user has clicked."""
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import polars as pl
 
 from components.model_pusher.push import LOOKUP
 from components.serving_lookup.files import ANY_DOMAIN, CLICKED, ITEMS, OWNERS, POPULAR, USERS
-from schema.log_schema import LogSchema
+from schema.log_schema import WHOLE_FLOAT, LogSchema
 from schema.suggest import nearest
 
 
@@ -120,6 +121,12 @@ def rank(lookup: Lookup, ask: Ask, score: Callable[[dict[str, list]], np.ndarray
     scores = score(columns)
     best = np.argsort(-scores, kind="stable")[: ask.k]  # equal ones in the candidates' order
     return [{"item": items[row], "probability": float(scores[row])} for row in best]
+
+
+def with_ids_as_ingested(ask: Ask) -> Ask:
+    """Return an ask whose ids are written as in the tables: `12.0` is the id `12`."""
+    user, *items = (re.sub(WHOLE_FLOAT, r"\1", text) for text in (ask.user, *(ask.candidates or ())))
+    return replace(ask, user=user, candidates=None if ask.candidates is None else items)
 
 
 def read_candidates(file: Path) -> list[str]:

@@ -13,6 +13,8 @@ from schema.base import Settings
 LABEL = "label"  # the name of the click label in every tf.Example, int64 in {0, 1}
 TIME = "time"  # the name of the event time in every tf.Example, int64 seconds since 1970
 RESERVED = frozenset({LABEL, TIME})
+# The text of a user or item id that a column of floats made of an integer: ingest and serving drop its `.0`.
+WHOLE_FLOAT = r"^([+-]?[0-9]+)\.0+$"
 
 Group = Literal["general", "context", "domain"]
 

@@ -10,13 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.log_example_gen.settings import SPLITS
-from schema.log_schema import LABEL, TIME, LogSchema
+from schema.log_schema import LABEL, TIME, WHOLE_FLOAT, LogSchema
 from schema.rows import BadRow, Block
 
 OLDEST = int(datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC).timestamp())
 FUTURE_SECONDS = 86_400  # clocks may differ by a day, not more
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
-WHOLE_FLOAT = r"^([+-]?\d+)\.0+$"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 TEXT_LENGTH = 200
 
@@ -188,7 +187,7 @@ def as_strings(column: pa.Array, is_id: bool = False) -> pa.Array:
         integers = pc.cast(pc.if_else(whole, column, None), pa.int64(), safe=False)
         return pc.if_else(whole, pc.cast(integers, pa.string()), pc.cast(column, pa.string()))
     text = _empty_to_null(pc.cast(column, pa.string()))
-    if is_id and pc.any(pc.ends_with(text, ".0")).as_py():
+    if is_id and pc.any(pc.match_substring(text, ".0")).as_py():
         text = pc.replace_substring_regex(text, WHOLE_FLOAT, r"\1")
     return text
 

@@ -18,6 +18,7 @@ from pipeline.serve.errors import InvalidRequest, TooManyRows
 
 NAN = float("nan")
 KINDS = {str: "a string", bool: "a boolean", list: "a list", dict: "an object", type(None): "null"}
+EMPTY = ("", b"", None)
 Values = list | np.ndarray
 
 
@@ -131,7 +132,9 @@ class Column:
         """Return sequences one after the other, each cut or filled to `width`: the model reads no further."""
         flat = []
         for values in lists:
-            kept = (values or [])[: self.width]
+            kept = values or []
+            if len(kept) > self.width:  # the model leaves empty values out before it cuts
+                kept = [value for value in kept if value not in EMPTY][: self.width]
             flat += kept
             flat += [""] * (self.width - len(kept))
         return flat

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.export import PROBABILITY
 from pipeline.predict import find_model
-from pipeline.recommend import Ask, rank, read_context
+from pipeline.recommend import Ask, rank, read_context, with_ids_as_ingested
 from pipeline.serve.batcher import Queue
 from pipeline.serve.columns import Column
 from pipeline.serve.errors import InvalidRequest
@@ -60,6 +60,7 @@ def _answer(model: ServedModel, ask: Ask) -> dict[str, Any]:
             f"version {model.number} holds no tables of users and items; mdr run pushes them with a model"
             " whose log names user and item."
         )
+    ask = with_ids_as_ingested(ask)
     try:
         items = rank(model.lookup, ask, lambda columns: score(model, columns))
     except ValueError as error:

@@ -87,6 +87,13 @@ def test_sequences_of_any_width_are_read_up_to_the_model_s_length(stub, width):
     assert list(response.outputs["probability"].float_val) == expected
 
 
+def test_an_empty_value_takes_no_place_in_a_sequence(server, stub):
+    row = {**ROWS[0], "tags": ["", "a", "", "b"]}
+    assert list(stub.Predict(predict_request([row])).outputs["probability"].float_val) == ANSWERS[:1]
+    row["tags"][2] = None
+    assert predict(server, {"instances": [row]}) == (200, {"predictions": ANSWERS[:1]})
+
+
 def test_a_proto_that_says_a_repeated_value_once_is_read_whole(stub):
     request = predict_request([ROWS[0], ROWS[0]])
     del request.inputs["channel"].string_val[1]
