@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from components.domain_evaluator.figures import CANDIDATE, Slices, changed
@@ -84,7 +85,8 @@ def between(
 
 def table(compared: Comparison) -> Table:
     """Return the comparison for the terminal."""
-    shown = Table(title=f"from {compared.first} to {compared.other}", title_justify="left", box=None)
+    title = escape(f"from {compared.first} to {compared.other}")
+    shown = Table(title=title, title_justify="left", box=None)
     shown.add_column("domain", no_wrap=True, max_width=24)
     for name in ("rows", "AUC", "AUC", "change", "interval"):
         shown.add_column(name, justify="right", no_wrap=True)
@@ -100,7 +102,8 @@ def print_comparison(compared: Comparison, console: Console) -> None:
     if not compared.paired:
         console.print("[yellow]![/] the test rows differ: intervals take the runs as independent")
     if compared.missing:
-        console.print(f"[yellow]![/] in one run only: {', '.join(compared.missing)}", highlight=False)
+        missing = escape(", ".join(compared.missing))
+        console.print(f"[yellow]![/] in one run only: {missing}", highlight=False)
 
 
 def _cells(name: str, compared: Comparison, changes: dict[str, dict[str, Any]]) -> list[str]:
@@ -111,7 +114,7 @@ def _cells(name: str, compared: Comparison, changes: dict[str, dict[str, Any]]) 
     aucs = ["too few" if one["auc"] is None else f"{one['auc']:.4f}" for one in figures]
     known = change["low"] is not None
     return [
-        name,
+        escape(name),
         f"{figures[1]['rows']:,}",
         *aucs,
         f"{arrow(change)} {change['value']:+.4f}" if change["value"] is not None else "",

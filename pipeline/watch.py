@@ -5,6 +5,7 @@ import time
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 MARKS = {"running": "[cyan]●[/]", "complete": "[green]✓[/]", "cached": "[green]↻[/]", "failed": "[red]✗[/]"}
@@ -45,7 +46,7 @@ class Watch:
                 if not self._console.is_terminal and name != "start":
                     self._say(self._line(name))
             elif not self._console.is_terminal and event.keys() & {"validated", "warning", "start"}:
-                self._say(f"  {name}: {note(figures)}")
+                self._say(f"  {name}: {escape(note(figures))}")
 
     @property
     def failure(self) -> tuple[str, str]:
@@ -79,7 +80,7 @@ class Watch:
             if name == "start" and len(self.components) > 1:  # only until the first component starts
                 continue
             rows = f"{figures['rows']:,}" if figures.get("rows") else ""
-            table.add_row(MARKS[state], name, WORDS[state], seconds(figures), rows, note(figures))
+            table.add_row(MARKS[state], name, WORDS[state], seconds(figures), rows, escape(note(figures)))
         return table
 
 

@@ -20,7 +20,7 @@ def print_summary(results: Results, folder: RunFolder, console: Console) -> None
         "metadata": folder.metadata,
     }
     for name, place in places.items():
-        console.print(f"{name:<9} {place}", highlight=False, soft_wrap=True)
+        console.print(f"{name:<9} {place}", highlight=False, markup=False, soft_wrap=True)
 
 
 def domain_table(results: Results) -> Table:
@@ -68,7 +68,7 @@ def _cells(line: Line) -> list[str]:
     figures = line.figures
     change = f"{line.arrow} {line.change['value']:+.4f}" if line.change else ""
     return [
-        line.name,
+        escape(line.name),
         f"{figures['rows']:,}",
         f"{figures['positives']:,}",
         "too few" if figures["auc"] is None else f"{figures['auc']:.4f}",

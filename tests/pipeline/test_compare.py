@@ -68,6 +68,22 @@ def test_domains_of_one_run_only_are_named():
     assert "in one run only: b" in shown(found)
 
 
+def test_names_that_look_like_markup_are_shown_as_they_are():
+    names = {"a": "[promo]", "b": "[/sale]", "c": "[/once]"}
+    rows, metrics = replicates_of(), metrics_of()
+    for by_slice in rows.values():
+        for name, new in names.items():
+            by_slice[(("domain", new),)] = by_slice.pop((("domain", name),))
+    figures = [
+        {**one, "domains": {names[name]: of for name, of in one["domains"].items()}}
+        for one in (metrics["baseline"], metrics)
+    ]
+    del figures[0]["domains"]["[/once]"]
+    text = shown(between(("[/x]", "new"), figures, [rows["baseline"], rows["candidate"]], SETTINGS))
+    assert "from [/x] to new" in text and "[promo]" in text and "[/sale]" in text
+    assert "in one run only: [/once]" in text
+
+
 def test_the_page_draws_without_console_errors(browser, tmp_path):
     write_comparison([compared(), compared(paired=False)], tmp_path / "compare.html")
     dom, console = browser(tmp_path / "compare.html", 400)

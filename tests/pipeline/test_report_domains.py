@@ -50,6 +50,16 @@ def test_the_page_and_the_terminal_show_them(tmp_path):
     )
 
 
+def test_the_terminal_shows_names_that_look_like_markup_as_they_are():
+    metrics, names = metrics_of(), {"a": "[promo]", "b": "[/sale]", "c": "[red]c"}
+    for part in (metrics, metrics["changes"]):
+        part["domains"] = {names[name]: one for name, one in part["domains"].items()}
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(domain_table(results_of([], metrics)))
+    text = console.export_text()
+    assert all(name in text for name in names.values())
+
+
 def test_a_metric_that_is_not_defined_anywhere_is_a_dash(tmp_path):
     metrics = metrics_of(rows=60, baseline=False)
     for one in (metrics["overall"], *metrics["domains"].values()):

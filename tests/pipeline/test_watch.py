@@ -37,7 +37,7 @@ def test_each_component_has_its_state_time_and_rows(console):
 
 def test_a_warning_is_said_at_once(console):
     watch = Watch(console)
-    warning = "no rows are augmented: no domain is minor."
+    warning = "no rows are augmented: no domain is minor, not even [promo] and [/sale]."
     watch.update(
         lines(
             {"component": "CounterfactualAugmenter", "state": "running"},
@@ -52,7 +52,8 @@ def test_the_live_table_fits_a_small_terminal():
     console = Console(file=io.StringIO(), width=40, force_terminal=True, height=10)
     watch = Watch(console)
     with watch:
-        watch.update(lines({"component": "DomainEvaluator", "state": "running", "rows": 10**6}))
+        event = {"component": "DomainEvaluator", "state": "running", "rows": 10**6, "warning": "[/sale]"}
+        watch.update(lines(event))
     shown = Console(width=40).render_lines(watch._table())
     assert all(sum(len(segment.text) for segment in line) <= 40 for line in shown)
 
