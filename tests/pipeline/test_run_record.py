@@ -38,7 +38,11 @@ def kept(folder):
     ("change", "words"),
     [
         ("model.settings.foo=1", "settings of mmoe: foo: Extra inputs are not permitted. Allowed: "),
-        ("learning.settings.foo=1", "settings of joint: foo: Extra inputs are not permitted. Allowed: "),
+        pytest.param(
+            "learning.settings.foo=1",
+            "settings of joint: foo: Extra inputs are not permitted. Allowed: ",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_wrong_setting_is_a_wrong_config_and_no_component_starts(sample, finished, change, words):
@@ -56,11 +60,13 @@ def test_a_failed_run_leaves_the_record_of_the_one_before(sample, finished):
     assert kept(finished) == KEPT
 
 
+@pytest.mark.exhaustive
 def test_a_killed_run_leaves_the_record_of_the_one_before(sample, finished):
     kill_when_running(["run", "--config", sample, "--out", finished.root], finished.root, "LogExampleGen")
     assert kept(finished) == KEPT
 
 
+@pytest.mark.exhaustive
 def test_a_part_of_the_graph_as_mdr_tune_runs_it_leaves_the_record_and_is_no_finished_run(sample, finished):
     components = run(load(sample), finished, Console(quiet=True), until="LogExampleGen")
     assert components["LogExampleGen"]["outputs"]["examples"]["properties"]["rows"] > 900
