@@ -80,6 +80,11 @@ def entries(room: Room) -> list[Entry]:
     return [find(room, name) for name in names(room)]
 
 
+def architectures_where(fits: Callable[[type], bool]) -> str:
+    """Return the names of the architectures whose class fits, as a message lists them."""
+    return ", ".join(entry.name for entry in entries("architectures") if fits(entry.cls))
+
+
 def own_settings(entry: Entry, values: dict[str, Any]) -> Settings:
     """Check the settings that belong to one registered class.
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from models.architectures.base import MultiDomainModel
 from models.layers.hierarchy import ExpertHierarchy
-from models.registry import entries, find, own_settings, register
+from models.registry import architectures_where, find, own_settings, register
 from models.settings import ModelSettings
 from schema.base import Settings
 
@@ -43,7 +43,7 @@ class AREAD(MultiDomainModel):
         def _base_is_possible(self):
             entry = find("architectures", self.base)
             if not fits_below(entry.cls):
-                fitting = ", ".join(e.name for e in entries("architectures") if fits_below(e.cls))
+                fitting = architectures_where(fits_below)
                 raise ValueError(f"{self.base} cannot be the base of aread; these can: {fitting}")
             own_settings(entry, self.base_settings)
             return self

@@ -8,7 +8,7 @@ from models.layers.domain_features import DomainFeatureExtraction
 from models.layers.personalized_integration import PersonalizedIntegration
 from models.plugins.base import MOST, Plugin
 from models.pseudo import CONFIDENCE
-from models.registry import entries, find, register
+from models.registry import architectures_where, find, register
 from schema.base import Settings
 
 
@@ -46,7 +46,7 @@ class DFEI(Plugin):
             ValueError: they do not; names the architectures whose do.
         """
         if not find("architectures", architecture).cls.enrichable:
-            fitting = ", ".join(entry.name for entry in entries("architectures") if entry.cls.enrichable)
+            fitting = architectures_where(lambda cls: cls.enrichable)
             raise ValueError(
                 f"dfei does not fit {architecture}, whose last layers read nothing of the domain's own; "
                 f"it fits {fitting}."

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from models.layers.differentiation import Differentiated
 from models.plugins.base import Plugin
-from models.registry import entries, find, register
+from models.registry import architectures_where, find, register
 from schema.base import Settings
 
 
@@ -42,7 +42,7 @@ class SDDN(Plugin):
             ValueError: there are none, or they cannot be scaled one by one; names the architectures that fit.
         """
         if not find("architectures", architecture).cls.scalable:
-            fitting = ", ".join(entry.name for entry in entries("architectures") if entry.cls.scalable)
+            fitting = architectures_where(lambda cls: cls.scalable)
             raise ValueError(
                 f"sddn does not fit {architecture}, which has no layers for all domains that could be scaled "
                 f"one by one; it fits {fitting}."

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.serve.errors import Overloaded, TooManyRows
+from pipeline.serve.errors import Overloaded, check_rows
 
 Inputs = dict[str, Any]  # by name: the values of all rows, in one list or array
 Outputs = dict[str, np.ndarray]
@@ -48,10 +48,9 @@ class Queue:
         """Count the rows of a request in.
 
         Raises:
-            Overloaded: there is no room for them now. TooManyRows: there never is.
+            Overloaded: there is no room for them now. InvalidRequest: there never is.
         """
-        if rows > self.max_rows:
-            raise TooManyRows(rows, self.max_rows)
+        check_rows(rows, self.max_rows)
         with self._lock:
             if self._rows + rows > self.max_rows or self._requests == self._max_requests:
                 raise Overloaded(

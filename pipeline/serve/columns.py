@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from pipeline.serve.errors import InvalidRequest, TooManyRows
+from pipeline.serve.errors import InvalidRequest, check_rows
 
 NAN = float("nan")
 KINDS = {str: "a string", bool: "a boolean", list: "a list", dict: "an object", type(None): "null"}
@@ -63,7 +63,7 @@ class Column:
                 f"input {self.name!r} has the shape {shape}; it must be"
                 f" {'[rows]' if self.width is None else '[rows, values]'}."
             )
-        self._check_rows(shape[0])
+        check_rows(shape[0], self.max_rows)
         size, held = math.prod(shape), len(proto.float_val) or len(proto.string_val)
         # A proto may leave repeated values out; so few bytes may not stand for more than the model reads.
         if held < size > self.max_rows * (self.width or 1) and not proto.tensor_content:
@@ -85,7 +85,7 @@ class Column:
         Raises:
             InvalidRequest: too many rows, or a value is of another type than the signature's; names the row.
         """
-        self._check_rows(len(values))
+        check_rows(len(values), self.max_rows)
         if self.is_number:
             return self._numbers(values)
         if self.width is None:
@@ -94,10 +94,6 @@ class Column:
             if type(value) is not list and value is not None:
                 self._refuse(value, row, "a list of strings")
         return self._strings(self._flat(values))
-
-    def _check_rows(self, rows: int) -> None:
-        if rows > self.max_rows:
-            raise TooManyRows(rows, self.max_rows)
 
     def _numbers(self, values: list) -> np.ndarray:
         if not {float, int} >= set(map(type, values)):

@@ -19,13 +19,6 @@ class InvalidRequest(ServeError):
     http = HTTPStatus.BAD_REQUEST
 
 
-class TooManyRows(InvalidRequest):
-    """There is never room for so many rows: `rows` of a request, `most` that the server takes."""
-
-    def __init__(self, rows: int, most: int):
-        super().__init__(f"{rows:,} rows in one request; this server takes at most {most:,}.")
-
-
 class NotServed(ServeError):
     """There is no such model, version or signature."""
 
@@ -52,3 +45,16 @@ class Stopping(ServeError):
 
     grpc = grpc.StatusCode.UNAVAILABLE
     http = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def check_rows(rows: int, most: int) -> None:
+    """Refuse a request of more rows than there is ever room for.
+
+    Args:
+        rows: of the request. most: that the server takes.
+
+    Raises:
+        InvalidRequest: there are more.
+    """
+    if rows > most:
+        raise InvalidRequest(f"{rows:,} rows in one request; this server takes at most {most:,}.")

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_serving.apis import input_pb2
 
-from pipeline.serve.errors import InvalidRequest, TooManyRows
+from pipeline.serve.errors import InvalidRequest, check_rows
 
 
 def serialized_examples(given: input_pb2.Input, max_rows: int) -> list[bytes]:
@@ -20,8 +20,7 @@ def serialized_examples(given: input_pb2.Input, max_rows: int) -> list[bytes]:
     examples = (given.example_list_with_context if has_context else given.example_list).examples
     if not examples:
         raise InvalidRequest("the request has no examples.")
-    if len(examples) > max_rows:
-        raise TooManyRows(len(examples), max_rows)
+    check_rows(len(examples), max_rows)
     if not has_context:
         return [example.SerializeToString() for example in examples]
     serialized = []
@@ -43,8 +42,7 @@ def input_from_json(request: dict, max_rows: int) -> input_pb2.Input:
     rows = request.get("examples")
     if not isinstance(rows, list) or not rows:
         raise InvalidRequest("'examples' must be a list of objects with at least one.")
-    if len(rows) > max_rows:
-        raise TooManyRows(len(rows), max_rows)
+    check_rows(len(rows), max_rows)
     examples = [_example(row) for row in rows]
     if "context" not in request:
         return input_pb2.Input(example_list=input_pb2.ExampleList(examples=examples))

@@ -9,7 +9,7 @@ import orjson
 from models.export import CLASS_NAMES, CLASS_SCORES, INPUTS, REGRESSIONS
 from pipeline.serve.batcher import Outputs
 from pipeline.serve.columns import Column
-from pipeline.serve.errors import InvalidRequest, TooManyRows
+from pipeline.serve.errors import InvalidRequest, check_rows
 from pipeline.serve.examples import input_from_json, serialized_examples
 from pipeline.serve.grpc_api import check_method
 from pipeline.serve.served_model import ServedModel, Signature
@@ -85,8 +85,7 @@ def _rows(signature: Signature, rows: Any) -> dict[str, list]:
     """Return rows as columns; one without a column's key has null there."""
     if not isinstance(rows, list) or not rows:
         raise InvalidRequest("'instances' must be a list with at least one row.")
-    if len(rows) > signature.max_rows:
-        raise TooManyRows(len(rows), signature.max_rows)
+    check_rows(len(rows), signature.max_rows)
     if all(type(row) is dict and list(row) != ["b64"] for row in rows):
         # In the order of their first appearance, so that an unknown name is the one that an error tells.
         names = dict.fromkeys(name for row in rows for name in row)
